@@ -1,0 +1,3 @@
+//! The `bcm` command.
+
+fn main() {}

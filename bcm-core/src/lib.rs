@@ -1,0 +1,20 @@
+//! What every BCM crate needs and none should write twice.
+//!
+//! This crate holds path-safe [names], [digests](digest), [atomic files](atomic_file), the data
+//! folder's [lock], [retry] policy, [progress] events, and (feature `http`, on by default) an
+//! [HTTP client](http) with a deadline for every phase.
+//!
+//! It knows nothing of hubs, kernels, SSH or LXD. It does no I/O except in [`atomic_file`],
+//! [`lock`] and [`http`]; it never prints, never reads the environment and never looks for a home
+//! directory: a caller hands those in.
+
+pub mod atomic_file;
+pub mod digest;
+#[cfg(feature = "http")]
+pub mod http;
+pub mod lock;
+pub mod names;
+pub mod progress;
+pub mod redact;
+pub mod retry;
+pub mod wait;

@@ -1,0 +1,1 @@
+//! The difference between what upstream lists and what is held here.

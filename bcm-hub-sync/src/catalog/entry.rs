@@ -1,0 +1,282 @@
+//! The entries of a catalogue, as both an upstream's listing and a local tree give them.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use bcm_core::digest::Md5;
+use bcm_core::names::{EntryName, NameError, RepoName, TagName};
+use serde::{Deserialize, Serialize};
+
+/// Everything that a hub lists, or that a mirror holds.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Catalog {
+    /// The repositories by name.
+    pub repositories: BTreeMap<RepoName, Repository>,
+}
+
+/// One user's or organisation's part of a catalogue.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Repository {
+    /// Whether the hub marks it as official.
+    pub official: bool,
+    /// When the repository's folder was changed, in seconds since 1970.
+    pub updated: i64,
+    /// Flists, links and links to tags by name.
+    pub entries: BTreeMap<EntryName, Entry>,
+    /// Tags by name.
+    pub tags: BTreeMap<TagName, Tag>,
+}
+
+/// One entry of a repository.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "lowercase")]
+pub enum Entry {
+    /// An flist.
+    Regular(RegularFile),
+    /// A link to an flist.
+    Symlink(Symlink),
+    /// A link to a tag.
+    TagLink(TagLink),
+}
+
+/// An flist.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RegularFile {
+    /// Bytes, where known exactly. A hub's listing gives it only rounded; see `listed_size`.
+    pub size: Option<u64>,
+    /// The size as the hub's listing writes it, such as `77.23 KB`; empty where unknown.
+    pub listed_size: String,
+    /// The file's time of modification, in seconds since 1970.
+    pub updated: i64,
+    /// Its MD5, where known.
+    pub md5: Option<Md5>,
+}
+
+/// A link to an flist of this or of another repository.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Symlink {
+    /// Where it leads.
+    pub target: LinkTarget,
+    /// The link's own time of modification, in seconds since 1970.
+    pub linktime: i64,
+}
+
+/// A link to a tag of this or of another repository.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TagLink {
+    /// Where it leads.
+    pub target: TagRef,
+    /// The link's own time of modification, in seconds since 1970.
+    pub linktime: i64,
+}
+
+/// A tag: a folder of links that are meant to be used together.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Tag {
+    /// When the tag's folder was changed, in seconds since 1970.
+    pub updated: i64,
+    /// The links by name. A tag holds nothing else.
+    pub links: BTreeMap<EntryName, Symlink>,
+}
+
+/// Where a link leads, as the hub writes it: `other.flist` inside the repository,
+/// `repo/other.flist` into another one (always so inside a tag).
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct LinkTarget {
+    /// The repository, where the link names one.
+    pub repository: Option<RepoName>,
+    /// The flist.
+    pub name: EntryName,
+}
+
+impl LinkTarget {
+    /// The flist that a link with this target in the repository `home` leads to.
+    #[must_use]
+    pub fn resolve(&self, home: &RepoName) -> FlistRef {
+        FlistRef {
+            repository: self.repository.clone().unwrap_or_else(|| home.clone()),
+            name: self.name.clone(),
+        }
+    }
+}
+
+/// An entry of a repository, written `repo/name`.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct FlistRef {
+    /// The repository.
+    pub repository: RepoName,
+    /// The entry.
+    pub name: EntryName,
+}
+
+/// A tag of a repository, written `repo/tags/TAG` as hubs do.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct TagRef {
+    /// The repository.
+    pub repository: RepoName,
+    /// The tag.
+    pub tag: TagName,
+}
+
+/// Text that is not a link's target.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum InvalidTarget {
+    /// It does not have the form that is expected.
+    #[error("{text:?} is not of the form {form}")]
+    Form {
+        /// The text as it came.
+        text: String,
+        /// The form that was expected.
+        form: &'static str,
+    },
+    /// One of its names is refused.
+    #[error("{text:?} is refused")]
+    Name {
+        /// The text as it came.
+        text: String,
+        /// Why.
+        source: NameError,
+    },
+}
+
+fn name<T>(text: &str, result: Result<T, NameError>) -> Result<T, InvalidTarget> {
+    result.map_err(|source| InvalidTarget::Name {
+        text: text.to_owned(),
+        source,
+    })
+}
+
+impl TryFrom<String> for LinkTarget {
+    type Error = InvalidTarget;
+    fn try_from(text: String) -> Result<Self, InvalidTarget> {
+        match text.split_once('/') {
+            None => Ok(Self {
+                repository: None,
+                name: name(&text, EntryName::new(&text))?,
+            }),
+            Some((repository, entry)) => Ok(Self {
+                repository: Some(name(&text, RepoName::new(repository))?),
+                name: name(&text, EntryName::new(entry))?,
+            }),
+        }
+    }
+}
+
+impl From<LinkTarget> for String {
+    fn from(target: LinkTarget) -> String {
+        target.to_string()
+    }
+}
+
+impl fmt::Display for LinkTarget {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.repository {
+            Some(repository) => write!(f, "{repository}/{}", self.name),
+            None => write!(f, "{}", self.name),
+        }
+    }
+}
+
+impl TryFrom<String> for FlistRef {
+    type Error = InvalidTarget;
+    fn try_from(text: String) -> Result<Self, InvalidTarget> {
+        let Some((repository, entry)) = text.split_once('/') else {
+            return Err(InvalidTarget::Form {
+                text,
+                form: "repository/name",
+            });
+        };
+        Ok(Self {
+            repository: name(&text, RepoName::new(repository))?,
+            name: name(&text, EntryName::new(entry))?,
+        })
+    }
+}
+
+impl From<FlistRef> for String {
+    fn from(target: FlistRef) -> String {
+        target.to_string()
+    }
+}
+
+impl fmt::Display for FlistRef {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.repository, self.name)
+    }
+}
+
+impl TryFrom<String> for TagRef {
+    type Error = InvalidTarget;
+    fn try_from(text: String) -> Result<Self, InvalidTarget> {
+        let mut parts = text.splitn(3, '/');
+        let (Some(repository), Some("tags"), Some(tag)) =
+            (parts.next(), parts.next(), parts.next())
+        else {
+            return Err(InvalidTarget::Form {
+                text,
+                form: "repository/tags/TAG",
+            });
+        };
+        Ok(Self {
+            repository: name(&text, RepoName::new(repository))?,
+            tag: name(&text, TagName::new(tag))?,
+        })
+    }
+}
+
+impl From<TagRef> for String {
+    fn from(target: TagRef) -> String {
+        target.to_string()
+    }
+}
+
+impl fmt::Display for TagRef {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/tags/{}", self.repository, self.tag)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn targets_round_trip() {
+        for text in ["a.flist", "repo/a.flist"] {
+            let target = LinkTarget::try_from(text.to_owned()).unwrap();
+            assert_eq!(target.to_string(), text);
+        }
+        let tag = TagRef::try_from("tf-zos/tags/v3.14.1".to_owned()).unwrap();
+        assert_eq!(tag.to_string(), "tf-zos/tags/v3.14.1");
+    }
+
+    #[test]
+    fn targets_that_leave_are_refused() {
+        for text in [
+            "",
+            "..",
+            "../x",
+            "a/../x",
+            "/etc/passwd",
+            "a/b/c",
+            "a/",
+            ".tag-x/y",
+        ] {
+            assert!(LinkTarget::try_from(text.to_owned()).is_err(), "{text:?}");
+        }
+        for text in [
+            "a",
+            "a/b/c",
+            "../tags/x",
+            "a/tags/",
+            "a/tags/../x",
+            "a/tags/x/y",
+        ] {
+            assert!(TagRef::try_from(text.to_owned()).is_err(), "{text:?}");
+        }
+    }
+}

@@ -1,0 +1,11 @@
+//! What a hub lists: repositories with flists, links, tags and links to tags.
+
+pub mod diff;
+mod entry;
+pub mod local;
+pub mod upstream;
+
+pub use entry::{
+    Catalog, Entry, FlistRef, InvalidTarget, LinkTarget, RegularFile, Repository, Symlink, Tag,
+    TagLink, TagRef,
+};

@@ -1,0 +1,1 @@
+//! Flists, version 1: read, unpack and make them.

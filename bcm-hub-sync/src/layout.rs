@@ -1,0 +1,73 @@
+//! Where things are in a data folder.
+
+use std::path::{Path, PathBuf};
+
+/// The paths of a data folder. Nothing outside [`Layout::root`] is ever written.
+///
+/// ```text
+/// lock               one writer at a time
+/// hub/users/         the published tree, in the layout that the upstream hub serves from
+/// hub/blocks/        the embedded block store
+/// hub/staging/       what a sync is working on
+/// hub/state.json     cursors, tombstones, last good sync
+/// hub/publish.json   there only while a sync publishes; see `sync::publish`
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Layout {
+    root: PathBuf,
+}
+
+impl Layout {
+    /// The layout of the data folder `root`, which need not exist yet.
+    pub fn new(root: impl Into<PathBuf>) -> Self {
+        Self { root: root.into() }
+    }
+
+    /// The data folder.
+    #[must_use]
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// The writer's lock.
+    #[must_use]
+    pub fn lock(&self) -> PathBuf {
+        self.root.join("lock")
+    }
+
+    /// The hub's part of the data folder.
+    #[must_use]
+    pub fn hub(&self) -> PathBuf {
+        self.root.join("hub")
+    }
+
+    /// The published tree: one folder a repository.
+    #[must_use]
+    pub fn users(&self) -> PathBuf {
+        self.root.join("hub/users")
+    }
+
+    /// The embedded block store.
+    #[must_use]
+    pub fn blocks(&self) -> PathBuf {
+        self.root.join("hub/blocks")
+    }
+
+    /// Work in progress of a sync; what a crash leaves here is used again or thrown away.
+    #[must_use]
+    pub fn staging(&self) -> PathBuf {
+        self.root.join("hub/staging")
+    }
+
+    /// The state file of the sync.
+    #[must_use]
+    pub fn state(&self) -> PathBuf {
+        self.root.join("hub/state.json")
+    }
+
+    /// The journal of a publication that is under way.
+    #[must_use]
+    pub fn publish_journal(&self) -> PathBuf {
+        self.root.join("hub/publish.json")
+    }
+}

@@ -1,0 +1,26 @@
+//! An independent mirror of a Zero-OS Hub.
+//!
+//! A hub serves *flists* (small archives that describe a file tree) over HTTP and the *blocks*
+//! that the files are made of from a 0-db. This crate copies both, verifies every byte, and
+//! serves them in the hub's own protocols.
+//!
+//! What it is not: a hub that people upload to, or a tool for mounting flists.
+//!
+//! Each part is usable alone:
+//! - [`flist`]: read, unpack and make flists;
+//! - [`catalog`]: what a hub lists, what a mirror holds, and the difference;
+//! - [`block`] and [`store`]: content blocks and where they are kept;
+//! - [`zdb`]: 0-db's protocol, both sides;
+//! - [`sync`]: makes a local mirror equal to its upstream;
+//! - [`serve`]: the hub's HTTP API and pages;
+//! - [`verify`]: proves that a mirror is whole.
+
+pub mod block;
+pub mod catalog;
+pub mod flist;
+pub mod layout;
+pub mod serve;
+pub mod store;
+pub mod sync;
+pub mod verify;
+pub mod zdb;

@@ -1,0 +1,257 @@
+//! Where blocks are kept.
+//!
+//! [`BlockStore`] is the seam: the rest of the crate does not know which store it works with. All
+//! stores take only [`VerifiedBlock`]s, so no byte enters one unverified.
+//!
+//! The methods may block on disk or network. Async code calls them on a blocking thread, with
+//! many blocks at a time.
+
+pub mod embedded;
+pub mod memory;
+
+use std::path::PathBuf;
+
+use bytes::Bytes;
+
+use crate::block::BlockKey;
+
+/// The largest payload that 0-db takes, 8 MiB; no block is larger.
+pub const MAX_PAYLOAD: usize = 8 * 1024 * 1024;
+
+/// A block whose payload was checked against its key.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct VerifiedBlock {
+    key: BlockKey,
+    payload: Bytes,
+    timestamp: u32,
+}
+
+/// A payload that is not what its key says.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum RefusedBlock {
+    /// The payload does not hash to the key.
+    #[error("block {key}: its {size} bytes do not hash to its key")]
+    Mismatch {
+        /// The key it came under.
+        key: BlockKey,
+        /// How many bytes came.
+        size: usize,
+    },
+    /// The payload is larger than any block may be.
+    #[error("block {key}: {size} bytes are more than the {MAX_PAYLOAD} that a block may have")]
+    TooLarge {
+        /// The key it came under.
+        key: BlockKey,
+        /// How many bytes came.
+        size: usize,
+    },
+}
+
+impl VerifiedBlock {
+    /// Checks `payload` against `key`. `timestamp` is when the block was first stored, in seconds
+    /// since 1970, as 0-db keeps it.
+    ///
+    /// # Errors
+    /// The payload is too large or hashes to something else.
+    pub fn verify(key: BlockKey, payload: Bytes, timestamp: u32) -> Result<Self, RefusedBlock> {
+        let size = payload.len();
+        if size > MAX_PAYLOAD {
+            return Err(RefusedBlock::TooLarge { key, size });
+        }
+        if !key.verifies(&payload) {
+            return Err(RefusedBlock::Mismatch { key, size });
+        }
+        Ok(Self {
+            key,
+            payload,
+            timestamp,
+        })
+    }
+
+    /// Makes the block of `payload` with its version-1 key.
+    ///
+    /// # Errors
+    /// The payload is too large.
+    pub fn new(payload: Bytes, timestamp: u32) -> Result<Self, RefusedBlock> {
+        let key = BlockKey::of(&payload);
+        if payload.len() > MAX_PAYLOAD {
+            return Err(RefusedBlock::TooLarge {
+                key,
+                size: payload.len(),
+            });
+        }
+        Ok(Self {
+            key,
+            payload,
+            timestamp,
+        })
+    }
+
+    /// The block's key.
+    #[must_use]
+    pub fn key(&self) -> &BlockKey {
+        &self.key
+    }
+
+    /// The block's bytes.
+    #[must_use]
+    pub fn payload(&self) -> &Bytes {
+        &self.payload
+    }
+
+    /// When it was first stored, in seconds since 1970.
+    #[must_use]
+    pub fn timestamp(&self) -> u32 {
+        self.timestamp
+    }
+}
+
+/// What a store knows of a block without reading its payload.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BlockInfo {
+    /// The block's key.
+    pub key: BlockKey,
+    /// Bytes of payload.
+    pub size: u32,
+    /// When the block was first stored, in seconds since 1970.
+    pub timestamp: u32,
+    /// The block's place in the order of insertion.
+    pub cursor: Cursor,
+}
+
+/// A place in a store's order of insertion: good for as long as the store lives, even when the
+/// block that it names is removed. Opaque outside of the store that gave it; 17 bytes, the length
+/// of 0-db's own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Cursor(pub [u8; 17]);
+
+/// Which way a scan goes through the order of insertion.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Direction {
+    /// Oldest first.
+    Forward,
+    /// Newest first.
+    Backward,
+}
+
+/// Totals of a store.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct StoreStats {
+    /// How many blocks there are.
+    pub blocks: u64,
+    /// Bytes of payload.
+    pub payload_bytes: u64,
+    /// Bytes that the store takes on disk, with its index.
+    pub disk_bytes: u64,
+}
+
+/// A store could not do what it was asked.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum StoreError {
+    /// The operating system refused.
+    #[error("could not {operation} {}", path.display())]
+    Io {
+        /// What was tried.
+        operation: &'static str,
+        /// On what.
+        path: PathBuf,
+        /// Why it failed.
+        source: std::io::Error,
+    },
+    /// What is on disk is not what was written.
+    #[error("{} is damaged at byte {offset}: {what}", path.display())]
+    Damaged {
+        /// The damaged file.
+        path: PathBuf,
+        /// Where.
+        offset: u64,
+        /// What is wrong there.
+        what: String,
+    },
+    /// A cursor that this store never gave.
+    #[error("the cursor is not one of this store's")]
+    UnknownCursor,
+    /// The store was opened for reading.
+    #[error("the store was opened for reading only")]
+    ReadOnly,
+}
+
+impl StoreError {
+    /// Whether the disk is full: nothing is wrong with the store, it needs room.
+    #[must_use]
+    pub fn is_full(&self) -> bool {
+        matches!(self, Self::Io { source, .. }
+            if matches!(source.kind(), std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded))
+    }
+}
+
+/// A place that keeps blocks by key and remembers in which order they came.
+///
+/// Readers and one writer may work at once, from many threads, and (for stores on disk) from
+/// several processes, of which one writes.
+pub trait BlockStore: Send + Sync {
+    /// The block's payload and what is known of it, or `None` where it is not here. The payload
+    /// is as it was stored; it is not hashed again.
+    ///
+    /// # Errors
+    /// It cannot be read, or its place on disk is damaged.
+    fn get(&self, key: &BlockKey) -> Result<Option<(BlockInfo, Bytes)>, StoreError>;
+
+    /// What is known of a block, or `None` where it is not here.
+    ///
+    /// # Errors
+    /// The index cannot be read.
+    fn info(&self, key: &BlockKey) -> Result<Option<BlockInfo>, StoreError>;
+
+    /// For each of `keys`, whether its block is here. Sorted keys are answered fastest.
+    ///
+    /// # Errors
+    /// The index cannot be read.
+    fn contains(&self, keys: &[BlockKey]) -> Result<Vec<bool>, StoreError>;
+
+    /// Stores `blocks` and returns how many were new. They can be read at once; they are durable
+    /// after the next [`BlockStore::flush`].
+    ///
+    /// # Errors
+    /// Read-only, a full disk, a failing disk. What was stored before stays.
+    fn put(&self, blocks: &[VerifiedBlock]) -> Result<u64, StoreError>;
+
+    /// Makes all that was put or removed durable: it survives a power cut.
+    ///
+    /// # Errors
+    /// The disk failed. What was put since the last flush may or may not survive.
+    fn flush(&self) -> Result<(), StoreError>;
+
+    /// Removes blocks and returns how many were there.
+    ///
+    /// # Errors
+    /// Read-only, or the disk failed.
+    fn remove(&self, keys: &[BlockKey]) -> Result<u64, StoreError>;
+
+    /// Up to `limit` blocks in the order of insertion (or its reverse), strictly after the place
+    /// `after`, or from the beginning. An empty answer is the end.
+    ///
+    /// # Errors
+    /// [`StoreError::UnknownCursor`]; the store cannot be read.
+    fn scan(
+        &self,
+        after: Option<&Cursor>,
+        direction: Direction,
+        limit: usize,
+    ) -> Result<Vec<BlockInfo>, StoreError>;
+
+    /// Totals.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    fn stats(&self) -> Result<StoreStats, StoreError>;
+
+    /// A number that changes whenever a block is put, also by another process: how a server
+    /// learns that there is something new without looking at blocks.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    fn generation(&self) -> Result<u64, StoreError>;
+}

@@ -1,0 +1,1 @@
+//! Makes a local mirror equal to its upstream.

@@ -1,0 +1,1 @@
+//! Proves that a mirror is whole.

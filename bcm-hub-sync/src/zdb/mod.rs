@@ -1,0 +1,1 @@
+//! 0-db's protocol, both sides.
