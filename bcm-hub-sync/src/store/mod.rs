@@ -9,6 +9,9 @@
 pub mod embedded;
 pub mod memory;
 
+#[cfg(test)]
+mod conformance;
+
 use std::path::PathBuf;
 
 use bytes::Bytes;
@@ -176,6 +179,23 @@ pub enum StoreError {
     /// The store was opened for reading.
     #[error("the store was opened for reading only")]
     ReadOnly,
+    /// Another process, or another handle of this one, writes to the store.
+    #[error("the block store {} is being written to by somebody else ({holder})", path.display())]
+    InUse {
+        /// The store's folder.
+        path: PathBuf,
+        /// What the writer says of itself: `process 123`.
+        holder: String,
+    },
+    /// An earlier write failed in a way that leaves open what is on disk. Reading goes on; to write,
+    /// open the store again.
+    #[error("the block store {} takes no more writes, because it could not {operation} before", path.display())]
+    Failed {
+        /// The store's folder.
+        path: PathBuf,
+        /// What failed.
+        operation: &'static str,
+    },
 }
 
 impl StoreError {
@@ -193,11 +213,37 @@ impl StoreError {
 /// several processes, of which one writes.
 pub trait BlockStore: Send + Sync {
     /// The block's payload and what is known of it, or `None` where it is not here. The payload
-    /// is as it was stored; it is not hashed again.
+    /// is not hashed again; stores on disk compare a CRC-32 that was made when it was stored.
     ///
     /// # Errors
     /// It cannot be read, or its place on disk is damaged.
     fn get(&self, key: &BlockKey) -> Result<Option<(BlockInfo, Bytes)>, StoreError>;
+
+    /// Reads the payloads of many blocks at once, such as a scan gave, in the same order. A store on
+    /// disk reads neighbours together, so this is the way to go through all of it: `scan` a
+    /// thousand, `read` them in slices of a few MiB, hash the slices on several threads.
+    ///
+    /// For each block: its payload; `None` when it was removed since; or why it cannot be read, so
+    /// that one damaged block does not hide the rest. The payloads are **not** checked at all.
+    fn read(&self, blocks: &[BlockInfo]) -> Vec<Result<Option<Bytes>, StoreError>> {
+        blocks
+            .iter()
+            .map(|block| Ok(self.get(&block.key)?.map(|(_, payload)| payload)))
+            .collect()
+    }
+
+    /// Whether the block's payload still hashes to its key; `None` where it is not here. Damage is
+    /// `Some(false)`, never an error.
+    ///
+    /// # Errors
+    /// The store cannot be read, for a reason other than damage to this block.
+    fn check(&self, key: &BlockKey) -> Result<Option<bool>, StoreError> {
+        match self.get(key) {
+            Ok(found) => Ok(found.map(|(_, payload)| key.verifies(&payload))),
+            Err(StoreError::Damaged { .. }) => Ok(Some(false)),
+            Err(error) => Err(error),
+        }
+    }
 
     /// What is known of a block, or `None` where it is not here.
     ///
@@ -248,8 +294,8 @@ pub trait BlockStore: Send + Sync {
     /// The store cannot be read.
     fn stats(&self) -> Result<StoreStats, StoreError>;
 
-    /// A number that changes whenever a block is put, also by another process: how a server
-    /// learns that there is something new without looking at blocks.
+    /// A number that changes whenever a block is put or removed, also by another process: how a
+    /// server learns that there is something new without looking at blocks.
     ///
     /// # Errors
     /// The store cannot be read.
