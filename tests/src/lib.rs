@@ -1,1 +1,12 @@
-//! What the tests of BCM are made with: fake origins, fault injectors, comparison of trees.
+//! What the tests of BCM are made with: [fake origins](origin) that replay recordings and
+//! misbehave on command, the [comparison of trees](tree), and the [`bcm` binary](bcm) as a person
+//! would run it.
+//!
+//! Nothing here uses BCM's own idea of a protocol: the fake hub and the fake 0-db are written from
+//! the recordings alone (and held to them by their own tests), so that BCM's clients and servers
+//! are tested against what upstream says, not against themselves.
+
+pub mod bcm;
+pub mod fixtures;
+pub mod origin;
+pub mod tree;
