@@ -14,6 +14,52 @@ pub struct Catalog {
     pub repositories: BTreeMap<RepoName, Repository>,
 }
 
+impl Catalog {
+    /// The entry `place`, where there is one.
+    #[must_use]
+    pub fn entry(&self, place: &FlistRef) -> Option<&Entry> {
+        self.repositories
+            .get(&place.repository)?
+            .entries
+            .get(&place.name)
+    }
+
+    /// The tag `place`, where there is one.
+    #[must_use]
+    pub fn tag(&self, place: &TagRef) -> Option<&Tag> {
+        self.repositories
+            .get(&place.repository)?
+            .tags
+            .get(&place.tag)
+    }
+
+    /// Every entry with its place, repository by repository.
+    pub fn entries(&self) -> impl Iterator<Item = (FlistRef, &Entry)> {
+        self.repositories.iter().flat_map(|(home, repository)| {
+            repository.entries.iter().map(|(name, entry)| {
+                let place = FlistRef {
+                    repository: home.clone(),
+                    name: name.clone(),
+                };
+                (place, entry)
+            })
+        })
+    }
+
+    /// Every tag with its place, repository by repository.
+    pub fn tags(&self) -> impl Iterator<Item = (TagRef, &Tag)> {
+        self.repositories.iter().flat_map(|(home, repository)| {
+            repository.tags.iter().map(|(name, tag)| {
+                let place = TagRef {
+                    repository: home.clone(),
+                    tag: name.clone(),
+                };
+                (place, tag)
+            })
+        })
+    }
+}
+
 /// One user's or organisation's part of a catalogue.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Repository {

@@ -2,10 +2,13 @@
 
 pub mod diff;
 mod entry;
+mod item;
 pub mod local;
+pub mod selection;
 pub mod upstream;
 
 pub use entry::{
     Catalog, Entry, FlistRef, InvalidTarget, LinkTarget, RegularFile, Repository, Symlink, Tag,
     TagLink, TagRef,
 };
+pub use item::Item;

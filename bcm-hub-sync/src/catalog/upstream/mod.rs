@@ -1,0 +1,15 @@
+//! The catalogue of an upstream hub.
+//!
+//! [`request`] says what to ask for and [`parse`] what an answer means; both are pure.
+//! [`Upstreams`] does the asking: several servers, retries, and so many requests at a time.
+//! [`list`] puts a whole catalogue together.
+
+mod hub;
+pub mod list;
+pub mod parse;
+pub mod request;
+mod scalar;
+
+pub use hub::{Download, UpstreamError, Upstreams};
+pub use list::{ListError, Listed, list};
+pub use parse::{ParseError, Refusals, Refused};

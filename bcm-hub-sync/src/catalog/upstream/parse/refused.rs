@@ -1,0 +1,79 @@
+//! What was refused, and why.
+
+use std::collections::BTreeSet;
+
+use serde::{Deserialize, Serialize};
+
+use crate::catalog::{Item, TagRef};
+
+/// How many refused things are named; of further ones only the number is kept.
+pub const MAX_NAMED: usize = 1000;
+
+/// One thing that was refused.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Refused {
+    /// What it is, as far as it could be told: `repo/name`.
+    pub subject: String,
+    /// Why it was refused.
+    pub reason: String,
+}
+
+/// What was refused of a listing.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Refusals {
+    named: Vec<Refused>,
+    total: u64,
+    kept: BTreeSet<Item>,
+}
+
+impl Refusals {
+    /// The refused things, the first [`MAX_NAMED`] of them.
+    #[must_use]
+    pub fn named(&self) -> &[Refused] {
+        &self.named
+    }
+
+    /// How many were refused in all.
+    #[must_use]
+    pub fn total(&self) -> u64 {
+        self.total
+    }
+
+    /// What upstream lists in some form that is refused. A mirror keeps what it has of these: they
+    /// are not deleted, only not understood.
+    #[must_use]
+    pub fn kept(&self) -> &BTreeSet<Item> {
+        &self.kept
+    }
+
+    /// Refuses `subject`, which is `item` where that is known.
+    pub fn add(&mut self, item: Option<Item>, subject: &str, reason: String) {
+        self.total += 1;
+        self.kept.extend(item);
+        if self.named.len() < MAX_NAMED {
+            let subject = super::clipped(subject);
+            self.named.push(Refused { subject, reason });
+        }
+    }
+
+    /// Notes that what is held of `item` is to be kept.
+    pub fn keep(&mut self, item: Item) {
+        self.kept.insert(item);
+    }
+
+    /// Refuses the tag `place` because `inside` of it was refused.
+    pub(super) fn add_tag(&mut self, place: &TagRef, inside: Self) {
+        for refused in inside.named {
+            let reason = format!("{}: {}", refused.subject, refused.reason);
+            self.add(Some(place.clone().into()), &place.to_string(), reason);
+        }
+    }
+
+    /// Adds what `other` refused.
+    pub fn merge(&mut self, other: Self) {
+        self.total += other.total;
+        self.kept.extend(other.kept);
+        let room = MAX_NAMED.saturating_sub(self.named.len());
+        self.named.extend(other.named.into_iter().take(room));
+    }
+}
