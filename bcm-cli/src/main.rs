@@ -1,3 +1,64 @@
 //! The `bcm` command.
+//!
+//! It is thin: arguments, environment and `bcm.toml` become the configuration of a library, the
+//! library does the work, and what it reports is shown. Results go to stdout, everything else to
+//! stderr. Only here is anything printed, and only here are the environment and the home
+//! directory looked at.
 
-fn main() {}
+#![allow(
+    dead_code,
+    reason = "the commands of the hub come with the next change"
+)]
+
+mod args;
+mod commands;
+mod diagnostics;
+mod environment;
+mod exit_code;
+mod interrupt;
+mod logging;
+mod printer;
+mod reporter;
+mod settings;
+
+use clap::FromArgMatches;
+
+use crate::commands::Context;
+use crate::environment::Environment;
+use crate::exit_code::ExitCode;
+
+fn main() -> std::process::ExitCode {
+    run(Environment::snapshot()).into()
+}
+
+fn run(environment: Environment) -> ExitCode {
+    let parsed = args::command()
+        .try_get_matches()
+        .and_then(|matches| args::Cli::from_arg_matches(&matches));
+    let cli = match parsed {
+        Ok(cli) => cli,
+        Err(error) => {
+            // Help and version are results: they go to stdout, and a closed pipe is no error.
+            let _ = error.print();
+            return match error.use_stderr() {
+                true => ExitCode::Usage,
+                false => ExitCode::Done,
+            };
+        }
+    };
+    let context = match Context::new(environment, &cli.global) {
+        Ok(context) => context,
+        Err((reporter, failure)) => {
+            reporter.error(&failure.report());
+            return failure.code();
+        }
+    };
+    logging::start(&context, cli.global.verbose);
+    match commands::run(&context, cli) {
+        Ok(code) => code,
+        Err(failure) => {
+            context.reporter.error(&failure.report());
+            failure.code()
+        }
+    }
+}

@@ -1,0 +1,141 @@
+//! `bcm hub`.
+
+use std::path::PathBuf;
+
+use bcm_core::http::Url;
+use clap::{Args, Subcommand};
+
+use super::choices::{Blocks, Flists, Profile};
+use crate::settings::key::hub_url;
+use crate::settings::value::{self, DeleteAfter, Listen, PublicBackend};
+
+/// Mirror a Zero-OS Hub
+#[derive(Debug, Subcommand)]
+pub(crate) enum HubCommand {
+    /// Make the mirror equal to its upstream
+    ///
+    /// Fetches what is new or changed, verifies every byte, and publishes an flist when its last
+    /// block is here. Can be stopped at any moment and goes on from there the next time. Exit
+    /// code 3: some entries could not be mirrored; they are named, and the rest is done.
+    Sync(SyncCommand),
+    /// Serve the mirror to nodes and people: the hub's HTTP API and pages, and its blocks by 0-db's
+    /// protocol
+    ///
+    /// Read-only; syncs of other processes are picked up as they publish. Ends at Ctrl-C or
+    /// SIGTERM with exit code 0.
+    Serve(ServeCommand),
+    /// Show what the mirror holds and how its last sync went
+    ///
+    /// Exit code 4 when there is no good sync yet or the last one failed.
+    Status(DataArgs),
+    /// Prove that the mirror is whole
+    ///
+    /// Hashes every block again and checks that each published flist opens, has its recorded MD5
+    /// and has all of its blocks. Changes nothing. Exit code 4 when something is damaged or
+    /// missing; each such thing is named.
+    Verify(DataArgs),
+}
+
+/// Where the data is.
+#[derive(Debug, Clone, Default, Args)]
+pub(crate) struct DataArgs {
+    /// The data folder
+    #[arg(long, value_name = "DIR")]
+    pub(crate) data: Option<PathBuf>,
+}
+
+/// `bcm hub sync`.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct SyncCommand {
+    #[command(flatten)]
+    pub(crate) data: DataArgs,
+
+    #[command(flatten)]
+    pub(crate) sync: SyncArgs,
+
+    /// Show what would be done, and do nothing
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+}
+
+/// What to mirror, and how.
+#[derive(Debug, Clone, Default, Args)]
+#[command(next_help_heading = "Mirroring")]
+pub(crate) struct SyncArgs {
+    /// The hub to mirror; several are tried in order
+    #[arg(long, value_name = "URL", value_parser = hub_url)]
+    pub(crate) upstream: Vec<Url>,
+
+    /// The 0-db to fetch blocks from; several are tried in order
+    ///
+    /// A password is better kept in the variable or in bcm.toml: others on this machine can read
+    /// the arguments of a process.
+    #[arg(long, value_name = "zdb://HOST")]
+    pub(crate) upstream_zdb: Vec<String>,
+
+    /// Only repositories whose name matches
+    #[arg(long, value_name = "GLOB", value_parser = value::glob)]
+    pub(crate) repo: Vec<String>,
+
+    /// Only entries whose name matches
+    #[arg(long, value_name = "GLOB", value_parser = value::glob)]
+    pub(crate) name: Vec<String>,
+
+    /// A ready-made selection
+    #[arg(long, value_enum, value_name = "PROFILE")]
+    pub(crate) profile: Option<Profile>,
+
+    /// How long what is gone upstream is kept: 90s, 12h, 7d, 2w, never
+    #[arg(long, value_name = "TIME")]
+    pub(crate) delete_after: Option<DeleteAfter>,
+
+    /// Refuse to delete more than this share of the mirror in one sync
+    #[arg(long, value_name = "SHARE", value_parser = value::share)]
+    pub(crate) max_delete: Option<f64>,
+
+    /// Which blocks are mirrored
+    #[arg(long, value_enum, value_name = "WHICH")]
+    pub(crate) blocks: Option<Blocks>,
+
+    /// How flists are published
+    #[arg(long, value_enum, value_name = "HOW")]
+    pub(crate) flists: Option<Flists>,
+
+    /// This mirror's public 0-db address, for `--flists rewritten`
+    #[arg(long, value_name = "HOST[:PORT][/NAMESPACE]")]
+    pub(crate) backend: Option<PublicBackend>,
+
+    /// How many flists are downloaded at a time
+    #[arg(long, value_name = "N", value_parser = value::count)]
+    pub(crate) parallel: Option<usize>,
+
+    /// How many connections blocks are fetched over
+    #[arg(long, value_name = "N", value_parser = value::count)]
+    pub(crate) connections: Option<usize>,
+}
+
+/// `bcm hub serve`.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct ServeCommand {
+    #[command(flatten)]
+    pub(crate) data: DataArgs,
+
+    #[command(flatten)]
+    pub(crate) serve: ServeArgs,
+}
+
+/// Where to listen.
+#[derive(Debug, Clone, Default, Args)]
+#[command(next_help_heading = "Serving")]
+pub(crate) struct ServeArgs {
+    /// Where the hub's HTTP server listens; can be repeated
+    ///
+    /// `:8080` means every address of this machine, IPv4 and IPv6. Port 0 lets the system pick
+    /// one; what was bound is printed.
+    #[arg(long, value_name = "ADDRESS")]
+    pub(crate) http: Vec<Listen>,
+
+    /// Where the 0-db server listens; can be repeated
+    #[arg(long, value_name = "ADDRESS")]
+    pub(crate) zdb: Vec<Listen>,
+}

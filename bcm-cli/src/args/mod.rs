@@ -1,0 +1,106 @@
+//! What can be typed: one file a command group, clap and nothing else. What it means is found out
+//! in [`settings`](crate::settings).
+
+pub(crate) mod choices;
+pub(crate) mod config;
+pub(crate) mod global;
+pub(crate) mod hub;
+pub(crate) mod stack;
+
+use std::path::PathBuf;
+
+use clap::{CommandFactory, Parser, Subcommand};
+
+use crate::settings::key;
+
+/// An independent, verified mirror of a Zero-OS Hub that serves real nodes
+#[derive(Debug, Parser)]
+#[command(
+    name = "bcm",
+    version,
+    arg_required_else_help = true,
+    subcommand_required = true,
+    max_term_width = 100,
+    after_help = "Exit codes: 0 done, 1 failed, 2 wrong usage, 3 done except for some entries, \
+                  4 unhealthy or damage found, 130 interrupted.\n\
+                  Flags win over BCM_… variables, those over bcm.toml."
+)]
+pub(crate) struct Cli {
+    #[command(flatten)]
+    pub(crate) global: global::GlobalArgs,
+
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// The command groups.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Show version, files and settings in use
+    Info(hub::DataArgs),
+    #[command(subcommand)]
+    Config(config::ConfigCommand),
+    /// Write a completion script for a shell to stdout
+    Completions {
+        /// The shell
+        #[arg(value_enum)]
+        shell: clap_complete::Shell,
+    },
+    /// Write the manual: `bcm.1` to stdout, or a page for every command into a folder
+    Man {
+        /// The folder, created where it does not exist
+        dir: Option<PathBuf>,
+    },
+}
+
+/// The command as clap knows it, with the variable, the key and the default of every setting
+/// added to its flag's help.
+pub(crate) fn command() -> clap::Command {
+    let mut command = decorate(Cli::command());
+    command.build();
+    command
+}
+
+fn decorate(mut command: clap::Command) -> clap::Command {
+    let flags: Vec<(clap::Id, String)> = command
+        .get_arguments()
+        .filter_map(|arg| Some((arg.get_id().clone(), arg.get_long()?.to_owned())))
+        .collect();
+    for (id, flag) in flags {
+        let Some(meta) = key::ALL
+            .iter()
+            .map(|key| key.meta())
+            .find(|meta| meta.flag == flag)
+        else {
+            continue;
+        };
+        let (name, variable) = (meta.name, meta.variable());
+        let default = meta.default_for_people().replace('`', "");
+        command = command.mut_arg(id, |arg| {
+            let short = arg.get_help().cloned().unwrap_or_default();
+            let long = arg
+                .get_long_help()
+                .cloned()
+                .unwrap_or_else(|| short.clone());
+            let arg = match meta.kind {
+                // A flag that is given or not.
+                key::Kind::Switch => arg,
+                _ => arg.help(format!("{short} [default: {default}]")),
+            };
+            arg.long_help(format!(
+                "{long}\n\n[default: {default}] [variable: {variable}] [bcm.toml: {name}]"
+            ))
+        });
+    }
+    command.mut_subcommands(decorate)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn clap_finds_no_mistake() {
+        command().debug_assert();
+    }
+}

@@ -1,0 +1,48 @@
+//! `bcm stack`.
+
+use clap::{Args, Subcommand};
+
+use super::hub::{DataArgs, ServeArgs, SyncArgs};
+
+/// Run everything together
+#[derive(Debug, Subcommand)]
+pub(crate) enum StackCommand {
+    /// Sync and serve in one process
+    ///
+    /// Serves at once what the data folder holds, syncs with live progress while serving, prints
+    /// the URLs and what was done, and goes on serving until Ctrl-C.
+    Start(Box<StartCommand>),
+}
+
+/// `bcm stack start`.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct StartCommand {
+    /// On this machine, in this process
+    ///
+    /// Required for now: starting the stack on a cluster is not there yet.
+    #[arg(long)]
+    pub(crate) here: bool,
+
+    /// Mirror a small made-up hub that this process starts itself: offline, in seconds
+    ///
+    /// Packs a few small trees on the spot, serves them as an upstream hub would, and mirrors
+    /// that. Listens on loopback, and keeps its data in a temporary folder unless `--data` is
+    /// given.
+    #[arg(long, conflicts_with_all = ["upstream", "upstream_zdb"])]
+    pub(crate) demo: bool,
+
+    /// End after the first sync, with its exit code
+    ///
+    /// With `--demo`, the mirror is verified too.
+    #[arg(long)]
+    pub(crate) once: bool,
+
+    #[command(flatten)]
+    pub(crate) data: DataArgs,
+
+    #[command(flatten)]
+    pub(crate) serve: ServeArgs,
+
+    #[command(flatten)]
+    pub(crate) sync: SyncArgs,
+}

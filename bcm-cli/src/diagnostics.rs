@@ -1,0 +1,245 @@
+//! Errors for people: what failed, on what, why, what to try. Only this file walks the chain of
+//! causes, adds hints and picks exit codes.
+
+use std::error::Error;
+use std::io;
+
+use bcm_core::lock::LockError;
+use serde::Serialize;
+
+use crate::exit_code::ExitCode;
+use crate::printer::PrintError;
+use crate::settings::SettingsError;
+use crate::settings::file::{FileError, Mistake};
+
+/// Why a command ended without its result.
+#[derive(Debug)]
+pub(crate) struct Failure {
+    error: Box<dyn Error + Send + Sync>,
+    hint: Option<String>,
+    code: ExitCode,
+}
+
+/// A message that has no cause below it.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+struct Message(String);
+
+impl Failure {
+    /// A failure with exit code 1, and the hint that fits its causes.
+    pub(crate) fn new(error: impl Error + Send + Sync + 'static) -> Self {
+        let hint = hint_for(&error);
+        Self {
+            error: Box::new(error),
+            hint,
+            code: ExitCode::Failed,
+        }
+    }
+
+    /// A mistake of who typed it: exit code 2.
+    pub(crate) fn usage(message: impl Into<String>) -> Self {
+        Self {
+            error: Box::new(Message(message.into())),
+            hint: None,
+            code: ExitCode::Usage,
+        }
+    }
+
+    /// The same with another hint.
+    pub(crate) fn with_hint(mut self, hint: impl Into<String>) -> Self {
+        self.hint = Some(hint.into());
+        self
+    }
+
+    /// The same with another exit code.
+    pub(crate) fn with_code(mut self, code: ExitCode) -> Self {
+        self.code = code;
+        self
+    }
+
+    /// The exit code.
+    pub(crate) fn code(&self) -> ExitCode {
+        self.code
+    }
+
+    /// The message, its causes from the outside in, and the hint.
+    pub(crate) fn report(&self) -> Report {
+        let mut causes: Vec<String> = Vec::new();
+        let mut message = self.error.to_string();
+        let mut next = self.error.source();
+        while let Some(error) = next {
+            let text = error.to_string();
+            // An error that shows its source's text as its own would be said twice.
+            if text != *causes.last().unwrap_or(&message) {
+                causes.push(text);
+            }
+            next = error.source();
+        }
+        let mistake = find::<Mistake>(&*self.error);
+        if let Some(mistake) = mistake {
+            message = mistake.to_string();
+            causes.clear();
+        }
+        Report {
+            event: "error",
+            message,
+            causes,
+            hint: self.hint.clone(),
+            exit_code: self.code as u8,
+            excerpt: mistake.map(excerpt),
+        }
+    }
+}
+
+/// A failure as it is shown: text, or one JSON event.
+#[derive(Debug, Serialize)]
+pub(crate) struct Report {
+    event: &'static str,
+    message: String,
+    causes: Vec<String>,
+    hint: Option<String>,
+    exit_code: u8,
+    #[serde(skip)]
+    excerpt: Option<String>,
+}
+
+impl Report {
+    /// For people, several lines.
+    pub(crate) fn text(&self, colour: bool) -> String {
+        let (red, cyan, plain) = match colour {
+            true => ("\x1b[1;31m", "\x1b[1;36m", "\x1b[0m"),
+            false => ("", "", ""),
+        };
+        let mut text = format!("{red}error:{plain} {}\n", self.message);
+        for cause in &self.causes {
+            text.push_str(&format!("  because: {cause}\n"));
+        }
+        if let Some(excerpt) = &self.excerpt {
+            text.push_str(excerpt);
+        }
+        if let Some(hint) = &self.hint {
+            text.push_str(&format!("{cyan}hint:{plain} {hint}\n"));
+        }
+        text
+    }
+
+    /// For programs, one line.
+    pub(crate) fn json(&self) -> String {
+        serde_json::to_string(self).unwrap_or_default() + "\n"
+    }
+}
+
+fn excerpt(mistake: &Mistake) -> String {
+    let number = mistake.line.to_string();
+    let margin = " ".repeat(number.len());
+    // A tab before the place must stay one, or the mark stands elsewhere.
+    let before: String = mistake
+        .excerpt
+        .chars()
+        .take(mistake.column - 1)
+        .map(|c| if c == '\t' { '\t' } else { ' ' })
+        .collect();
+    format!(
+        "{margin} |\n{number} | {}\n{margin} | {before}{}\n",
+        mistake.excerpt,
+        "^".repeat(mistake.width)
+    )
+}
+
+/// The first error of type `T` in the chain that starts with `error`.
+pub(crate) fn find<'a, T: Error + 'static>(error: &'a (dyn Error + 'static)) -> Option<&'a T> {
+    let mut next = Some(error);
+    while let Some(error) = next {
+        if let Some(found) = error.downcast_ref() {
+            return Some(found);
+        }
+        next = error.source();
+    }
+    None
+}
+
+fn hint_for(error: &(dyn Error + 'static)) -> Option<String> {
+    if let Some(LockError::Held { .. }) = find(error) {
+        return Some(
+            "one process at a time writes to a data folder; wait for it, or use another --data"
+                .to_owned(),
+        );
+    }
+    let io = find::<io::Error>(error)?;
+    let hint = match io.kind() {
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
+            "the disk is full: free some room and run the same command again; it goes on from there"
+        }
+        io::ErrorKind::PermissionDenied => {
+            "check who owns it; another data folder is chosen with --data"
+        }
+        io::ErrorKind::ReadOnlyFilesystem => "choose a data folder that can be written with --data",
+        _ => return None,
+    };
+    Some(hint.to_owned())
+}
+
+impl From<SettingsError> for Failure {
+    fn from(error: SettingsError) -> Self {
+        let (error, hint): (Box<dyn Error + Send + Sync>, _) = match error {
+            SettingsError::File(FileError::Content(mistake)) => {
+                let hint = mistake.hint.clone();
+                (mistake, hint)
+            }
+            SettingsError::File(error @ FileError::Read { .. }) => (
+                Box::new(error),
+                Some("--config or BCM_CONFIG names a file that has to be there".to_owned()),
+            ),
+            error => (Box::new(error), None),
+        };
+        Self {
+            error,
+            hint,
+            code: ExitCode::Usage,
+        }
+    }
+}
+
+impl From<PrintError> for Failure {
+    fn from(error: PrintError) -> Self {
+        Self::new(error)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Debug, thiserror::Error)]
+    #[error("could not sync")]
+    struct Outer(#[source] LockError);
+
+    #[test]
+    fn the_chain_is_shown_and_the_hint_fits() {
+        let failure = Failure::new(Outer(LockError::Held {
+            path: "/d/lock".into(),
+            holder: "process 7".to_owned(),
+        }));
+        assert_eq!(failure.code(), ExitCode::Failed);
+        assert_eq!(
+            failure.report().text(false),
+            "error: could not sync\n  \
+             because: /d/lock is in use by another process (process 7)\n\
+             hint: one process at a time writes to a data folder; wait for it, or use another --data\n"
+        );
+    }
+
+    #[test]
+    fn a_full_disk_is_recognised() {
+        let error = LockError::Io {
+            path: "/d/lock".into(),
+            source: io::Error::from(io::ErrorKind::StorageFull),
+        };
+        assert!(
+            Failure::new(error)
+                .report()
+                .text(false)
+                .contains("disk is full")
+        );
+    }
+}

@@ -1,0 +1,247 @@
+//! Every setting: its name in `bcm.toml`, what it takes, its default.
+//!
+//! A setting `hub.delete-after` is the flag `--delete-after` of the commands under `bcm hub`, the
+//! variable `BCM_HUB_DELETE_AFTER`, and the key `delete-after` of `[hub]` in `bcm.toml`. The three
+//! are read by the same function. What means something for one run only (`--dry-run`, `--once`)
+//! is a flag and nothing else.
+
+use std::path::PathBuf;
+
+use bcm_core::http::Url;
+
+use super::value::{self, DeleteAfter, Listen, PublicBackend};
+use crate::args::choices::{Blocks, Flists, Output, Profile};
+
+/// What a key takes in `bcm.toml`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// A string.
+    Text,
+    /// An array of strings, or one string alone.
+    Texts,
+    /// A whole number.
+    Count,
+    /// `true` or `false`.
+    Switch,
+    /// A string such as `"20%"`, or a number.
+    Share,
+}
+
+impl Kind {
+    /// For messages: "expected …".
+    pub(crate) fn expected(self) -> &'static str {
+        match self {
+            Self::Text => "a string",
+            Self::Texts => "an array of strings",
+            Self::Count => "a whole number",
+            Self::Switch => "true or false",
+            Self::Share => "a string such as \"20%\" or a number",
+        }
+    }
+}
+
+/// What is known of a setting without its type.
+#[derive(Debug)]
+pub(crate) struct Meta {
+    /// Its name: `hub.delete-after`.
+    pub(crate) name: &'static str,
+    /// What it takes in the file.
+    pub(crate) kind: Kind,
+    /// Its default, as it would be typed. Empty: nothing, or found out when it runs.
+    pub(crate) default: &'static [&'static str],
+    /// Where the default is not a constant: what it is, for people.
+    pub(crate) default_text: &'static str,
+    /// The flag, without its dashes.
+    pub(crate) flag: &'static str,
+    /// What it does, in a sentence for the reference.
+    pub(crate) about: &'static str,
+}
+
+impl Meta {
+    /// The environment variable: `BCM_HUB_DELETE_AFTER`.
+    pub(crate) fn variable(&self) -> String {
+        let name = self.name.replace(['.', '-'], "_").to_uppercase();
+        format!("{}{name}", crate::environment::PREFIX)
+    }
+
+    /// The default for people.
+    pub(crate) fn default_for_people(&self) -> String {
+        match self.default_text {
+            "" => self.default.join(", "),
+            text => text.to_owned(),
+        }
+    }
+}
+
+/// A setting with its type.
+#[derive(Debug)]
+pub(crate) struct Key<T> {
+    pub(crate) meta: Meta,
+    /// Reads one value.
+    pub(crate) parse: fn(&str) -> Result<T, String>,
+}
+
+/// A setting whose type does not matter: for checking `bcm.toml`, `config get` and the reference.
+pub(crate) trait AnyKey: Sync {
+    /// What is known of it.
+    fn meta(&self) -> &Meta;
+    /// Whether `text` is one of its values.
+    fn check(&self, text: &str) -> Result<(), String>;
+}
+
+impl<T> AnyKey for Key<T> {
+    fn meta(&self) -> &Meta {
+        &self.meta
+    }
+    fn check(&self, text: &str) -> Result<(), String> {
+        (self.parse)(text).map(drop)
+    }
+}
+
+fn from_str<T: std::str::FromStr<Err = String>>(text: &str) -> Result<T, String> {
+    text.parse()
+}
+
+fn choice<T: clap::ValueEnum>(text: &str) -> Result<T, String> {
+    T::from_str(text, false).map_err(|_| {
+        let names: Vec<String> = T::value_variants()
+            .iter()
+            .filter_map(|variant| Some(variant.to_possible_value()?.get_name().to_owned()))
+            .collect();
+        format!("{text:?} is not one of: {}", names.join(", "))
+    })
+}
+
+/// An upstream hub's URL.
+pub(crate) fn hub_url(text: &str) -> Result<Url, String> {
+    let shown = bcm_core::redact::url(text);
+    let url: Url = text
+        .parse()
+        .map_err(|error| format!("{shown:?} is not a URL ({error})"))?;
+    if !matches!(url.scheme(), "http" | "https") || url.host_str().is_none() {
+        return Err(format!("{shown:?} does not begin with http:// or https://"));
+    }
+    Ok(url)
+}
+
+macro_rules! keys {
+    ($($(#[doc = $about:literal])+ $ident:ident: $type:ty = $name:literal, $flag:literal, $kind:ident, [$($default:literal),*] $(($text:literal))?, $parse:expr;)*) => {
+        $(
+            $(#[doc = $about])+
+            pub(crate) static $ident: Key<$type> = Key {
+                meta: Meta {
+                    name: $name,
+                    flag: $flag,
+                    kind: Kind::$kind,
+                    default: &[$($default),*],
+                    default_text: concat!($($text)?),
+                    about: concat!($($about),+),
+                },
+                parse: $parse,
+            };
+        )*
+        /// All settings, in the order of the reference.
+        pub(crate) static ALL: &[&dyn AnyKey] = &[$(&$ident),*];
+    };
+}
+
+keys! {
+    /// The data folder. In `bcm.toml`, a relative path starts from the file's folder.
+    DATA: PathBuf = "data", "data", Text, [] ("`/var/lib/bcm` as root, else `$XDG_DATA_HOME/bcm`"), value::path;
+    /// How results and messages are written: `text` or `json`.
+    OUTPUT: Output = "output", "output", Text, ["text"], choice;
+    /// Only warnings and errors on stderr.
+    QUIET: bool = "quiet", "quiet", Switch, ["false"], value::switch;
+    /// The hubs to mirror, in the order they are tried: the next one is asked when one fails.
+    UPSTREAM: Url = "hub.upstream", "upstream", Texts, ["https://hub.grid.tf", "https://hub.threefold.me"], hub_url;
+    /// The 0-dbs to fetch blocks from, in the order they are tried: `zdb://[[USER]:PASSWORD@]HOST[:PORT][/NAMESPACE]`.
+    UPSTREAM_ZDB: String = "hub.upstream-zdb", "upstream-zdb", Texts, [] ("each hub's host, port 9900, namespace `default`"), value::text;
+    /// Mirror only repositories whose name matches one of these globs.
+    REPO: String = "hub.repo", "repo", Texts, [] ("all"), value::glob;
+    /// Mirror only entries whose name matches one of these globs.
+    NAME: String = "hub.name", "name", Texts, [] ("all"), value::glob;
+    /// A ready-made selection. `zos`: the smallest that Zero-OS nodes boot and run from.
+    PROFILE: Profile = "hub.profile", "profile", Text, [] ("none"), choice;
+    /// How long an entry that is gone upstream is kept here: `90s`, `12h`, `7d`, `2w`, or `never` deleted.
+    DELETE_AFTER: DeleteAfter = "hub.delete-after", "delete-after", Text, ["7d"], from_str;
+    /// Refuse a sync after which more than this share of the mirror's entries would be gone.
+    MAX_DELETE: f64 = "hub.max-delete", "max-delete", Share, ["20%"], value::share;
+    /// `closure`: every block that the mirrored flists name. `none`: no blocks; then nodes need another source for them.
+    BLOCKS: Blocks = "hub.blocks", "blocks", Text, ["closure"], choice;
+    /// `verbatim`: flists as they are upstream. `rewritten`: with their `backend` pointing at this mirror.
+    FLISTS: Flists = "hub.flists", "flists", Text, ["verbatim"], choice;
+    /// This mirror's public 0-db address, which `flists = "rewritten"` writes: `HOST[:PORT][/NAMESPACE]`.
+    BACKEND: PublicBackend = "hub.backend", "backend", Text, [] ("none"), from_str;
+    /// How many flists are downloaded at a time.
+    PARALLEL: usize = "hub.parallel", "parallel", Count, ["8"], value::count;
+    /// How many connections blocks are fetched over.
+    CONNECTIONS: usize = "hub.connections", "connections", Count, ["4"], value::count;
+    /// Where the hub's HTTP server listens: `:8080`, `127.0.0.1:8080`, `[::1]:8080`. Port 0 lets the system pick.
+    HTTP: Listen = "hub.http", "http", Texts, [":8080"], from_str;
+    /// Where the 0-db server listens.
+    ZDB: Listen = "hub.zdb", "zdb", Texts, [":9900"], from_str;
+}
+
+/// The setting of this name.
+pub(crate) fn find(name: &str) -> Option<&'static dyn AnyKey> {
+    ALL.iter().copied().find(|key| key.meta().name == name)
+}
+
+/// The setting, or section of settings, that was meant by a name that is neither: the same word in
+/// another section, or one with a slip of the finger in it.
+pub(crate) fn meant(typed: &str) -> Option<&'static str> {
+    let names = || ALL.iter().map(|key| key.meta().name);
+    let word = |name: &str| name.rsplit('.').next().unwrap_or_default().to_owned();
+    if let Some(name) = names().find(|name| word(name) == word(typed)) {
+        return Some(name);
+    }
+    let allowed = (typed.chars().count() / 4).clamp(1, 3);
+    names()
+        .chain(names().filter_map(|name| Some(name.split_once('.')?.0)))
+        .map(|name| (strsim::damerau_levenshtein(typed, name), name))
+        .filter(|(distance, _)| *distance <= allowed)
+        .min_by_key(|(distance, _)| *distance)
+        .map(|(_, name)| name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_default_is_one_of_the_keys_values() {
+        for key in ALL {
+            for text in key.meta().default {
+                assert_eq!(key.check(text), Ok(()), "{}", key.meta().name);
+            }
+        }
+    }
+
+    #[test]
+    fn a_slip_of_the_finger_finds_its_key() {
+        for (typed, name) in [
+            ("hub.upsteam", Some("hub.upstream")),
+            ("hub.delete_after", Some("hub.delete-after")),
+            ("upstream", Some("hub.upstream")),
+            ("hub.data", Some("data")),
+            ("dta", Some("data")),
+            ("hubb", Some("hub")),
+            ("hub.colour", None),
+            ("x", None),
+        ] {
+            assert_eq!(meant(typed), name, "{typed}");
+        }
+    }
+
+    #[test]
+    fn variables_are_named_after_keys() {
+        assert_eq!(DELETE_AFTER.meta.variable(), "BCM_HUB_DELETE_AFTER");
+        assert_eq!(DATA.meta.variable(), "BCM_DATA");
+    }
+
+    #[test]
+    fn a_url_with_a_password_is_not_repeated() {
+        let error = hub_url("ftp://me:secret@host").unwrap_err();
+        assert!(!error.contains("secret"), "{error}");
+    }
+}

@@ -1,0 +1,11 @@
+//! Runs the `bcm` command as its users do, with a cleared environment.
+
+#![allow(
+    clippy::unwrap_used,
+    reason = "a test that panics is a test that fails"
+)]
+
+mod config;
+mod manual;
+mod sandbox;
+mod usage;
