@@ -10,3 +10,4 @@ pub mod bcm;
 pub mod fixtures;
 pub mod origin;
 pub mod tree;
+pub mod wire;

@@ -129,6 +129,11 @@ impl Origin {
         format!("zdb://{}/default", self.zdb)
     }
 
+    /// Where the hub listens.
+    pub fn http_addr(&self) -> SocketAddr {
+        self.http
+    }
+
     /// Where the 0-db listens.
     pub fn zdb_addr(&self) -> SocketAddr {
         self.zdb
@@ -283,7 +288,7 @@ impl Shared {
         let faulty = arguments.iter().skip(1).any(|key| faults.contains_key(key));
         let mut reply = None;
         if !faulty && name != "WAIT" {
-            let request = encoded(arguments);
+            let request = crate::wire::encoded(arguments);
             reply = state
                 .recorded_commands
                 .get(&request)
@@ -309,14 +314,4 @@ impl Shared {
         }
         (reply, state.zdb_pause, state.hangup_after)
     }
-}
-
-fn encoded(arguments: &[Vec<u8>]) -> Vec<u8> {
-    let mut request = format!("*{}\r\n", arguments.len()).into_bytes();
-    for argument in arguments {
-        request.extend(format!("${}\r\n", argument.len()).into_bytes());
-        request.extend(argument);
-        request.extend(b"\r\n");
-    }
-    request
 }
