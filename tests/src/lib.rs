@@ -8,6 +8,7 @@
 
 pub mod bcm;
 pub mod fixtures;
+pub mod mirror;
 pub mod origin;
 pub mod tree;
 pub mod wire;

@@ -137,6 +137,51 @@ impl Resp {
     }
 }
 
+/// Every key that a 0-db lists, in its order.
+#[track_caller]
+pub fn scan(connection: &mut Resp) -> Vec<Vec<u8>> {
+    let mut keys = Vec::new();
+    let mut cursor: Option<Vec<u8>> = None;
+    loop {
+        let mut scan: Vec<&[u8]> = vec![b"SCANX"];
+        scan.extend(cursor.as_deref());
+        let page = connection.command(&scan);
+        if page == b"-No more data\r\n" {
+            return keys;
+        }
+        let mut rest = &page[..];
+        assert_eq!(line(&mut rest), b"*2");
+        let next = bulk(&mut rest);
+        assert_ne!(cursor, Some(next.clone()), "the scan stands still");
+        cursor = Some(next);
+        assert_eq!(line(&mut rest)[0], b'*');
+        while !rest.is_empty() {
+            assert_eq!(line(&mut rest), b"*3");
+            keys.push(bulk(&mut rest));
+            assert_eq!(line(&mut rest)[0], b':', "the size");
+            assert_eq!(line(&mut rest)[0], b':', "the time");
+        }
+    }
+}
+
+fn line<'a>(rest: &mut &'a [u8]) -> &'a [u8] {
+    let end = rest
+        .windows(2)
+        .position(|two| two == b"\r\n")
+        .expect("a line");
+    let line = &rest[..end];
+    *rest = &rest[end + 2..];
+    line
+}
+
+fn bulk(rest: &mut &[u8]) -> Vec<u8> {
+    let length = String::from_utf8_lossy(&line(rest)[1..]).into_owned();
+    let length: usize = length.parse().expect("a length");
+    let bytes = rest[..length].to_vec();
+    *rest = &rest[length + 2..];
+    bytes
+}
+
 /// A command as an array of bulk strings.
 pub fn encoded<A: AsRef<[u8]>>(arguments: &[A]) -> Vec<u8> {
     let mut request = format!("*{}\r\n", arguments.len()).into_bytes();

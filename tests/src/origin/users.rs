@@ -104,6 +104,14 @@ impl Users {
         users
     }
 
+    /// Writes the tree below `root`, which must be empty or not there, with all of its times.
+    pub fn write_to(&self, root: &Path) {
+        std::fs::create_dir_all(root).expect("a folder");
+        for (name, folder) in &self.repositories {
+            folder.write_to(&root.join(name));
+        }
+    }
+
     /// The repository `name`, made where there is none.
     pub fn repository(&mut self, name: &str) -> &mut Folder {
         self.repositories.entry(name.to_owned()).or_default()
@@ -144,6 +152,25 @@ impl Users {
 }
 
 impl Folder {
+    fn write_to(&self, path: &Path) {
+        std::fs::create_dir(path).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
+        for (name, node) in &self.nodes {
+            let path = path.join(name);
+            match node {
+                Node::File { content, mtime } => {
+                    std::fs::write(&path, content).expect("write");
+                    set_mtime(&path, *mtime);
+                }
+                Node::Link { target, mtime } => {
+                    std::os::unix::fs::symlink(target, &path).expect("symlink");
+                    set_mtime(&path, *mtime);
+                }
+                Node::Tag(folder) => folder.write_to(&path),
+            }
+        }
+        set_mtime(path, self.mtime);
+    }
+
     /// Puts `node` under `name`, over what may be there. Folder times are the caller's to change.
     pub fn put(&mut self, name: &str, node: Node) {
         self.nodes.insert(name.to_owned(), node);
@@ -185,4 +212,17 @@ impl Folder {
             other => panic!("{name} is {other:?}, not a file"),
         }
     }
+}
+
+fn set_mtime(path: &Path, mtime: i64) {
+    use rustix::fs::{AtFlags, CWD, Timespec, Timestamps, utimensat};
+    let time = Timespec {
+        tv_sec: mtime,
+        tv_nsec: 0,
+    };
+    let times = Timestamps {
+        last_access: time,
+        last_modification: time,
+    };
+    utimensat(CWD, path, &times, AtFlags::SYMLINK_NOFOLLOW).expect("utimensat");
 }

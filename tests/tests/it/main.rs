@@ -1,0 +1,4 @@
+//! End to end: the libraries and the `bcm` program against a fake upstream that replays
+//! recordings, one module a scenario.
+
+mod catalogue;
