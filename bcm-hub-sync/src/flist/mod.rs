@@ -1,1 +1,42 @@
 //! Flists, version 1: read, unpack and make them.
+//!
+//! An flist is a small file that describes a tree: a gzip'd tar of one SQLite database, whose
+//! entries are Cap'n Proto messages, one for each directory. It holds names, owners, modes and
+//! times; the content of the files is in [blocks](crate::block), which it names.
+//!
+//! [`Flist::open`] reads one and [`Flist::walk`] goes through its tree; [`rewrite_backend`] points
+//! one at another store.
+//!
+//! An flist comes from strangers. Every layer is read within [`Limits`], and what is wrong with
+//! it is an [`FlistError`] that says where.
+
+mod archive;
+mod contents;
+mod database;
+mod entry;
+mod error;
+mod limits;
+mod message;
+mod metadata;
+mod reader;
+mod rewrite;
+mod schema;
+mod summary;
+mod tree;
+mod writer;
+
+pub use contents::{Contents, ListedFile};
+pub use entry::{
+    Acl, DIRECTORY_SIZE, Device, Directory, DirectoryKey, Inode, Kind, Special, SpecialType,
+};
+pub use error::{DatabaseError, FlistError, TreeProblem};
+pub use limits::Limits;
+pub use metadata::{BACKEND, Backend, InvalidBackend, Metadata};
+pub use reader::Flist;
+pub use rewrite::rewrite_backend;
+pub use summary::Summary;
+pub use tree::{Step, Walk};
+pub use writer::WrittenFlist;
+
+#[cfg(test)]
+mod tests;
