@@ -12,7 +12,8 @@ pub mod memory;
 #[cfg(test)]
 mod conformance;
 
-use std::path::PathBuf;
+use std::io;
+use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
 
@@ -199,6 +200,23 @@ pub enum StoreError {
 }
 
 impl StoreError {
+    /// For `map_err`: `operation` on `path` failed.
+    fn io(operation: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
+        move |source| Self::Io {
+            operation,
+            path: path.to_owned(),
+            source,
+        }
+    }
+
+    fn damaged(path: &Path, offset: u64, what: impl Into<String>) -> Self {
+        Self::Damaged {
+            path: path.to_owned(),
+            offset,
+            what: what.into(),
+        }
+    }
+
     /// Whether the disk is full: nothing is wrong with the store, it needs room.
     #[must_use]
     pub fn is_full(&self) -> bool {
