@@ -2,3 +2,4 @@
 //! recordings, one module a scenario.
 
 mod catalogue;
+mod parsers;
