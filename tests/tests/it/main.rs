@@ -2,4 +2,6 @@
 //! recordings, one module a scenario.
 
 mod catalogue;
+mod damage;
+mod damaged_flists;
 mod parsers;
