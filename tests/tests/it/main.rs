@@ -5,3 +5,4 @@ mod catalogue;
 mod damage;
 mod damaged_flists;
 mod parsers;
+mod zdb_client;
