@@ -1,1 +1,3 @@
 //! Makes a local mirror equal to its upstream.
+
+pub mod blocks;

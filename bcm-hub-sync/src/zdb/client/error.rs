@@ -83,11 +83,17 @@ pub enum ClientError {
 }
 
 impl ClientError {
-    /// Whether another try may end better: the connection failed or was slow, rather than that
-    /// the server understood and refused.
+    /// Whether another try may end better. It will not where the server understood who wants what
+    /// and does not give it.
     #[must_use]
     pub fn is_transient(&self) -> bool {
-        !matches!(self, Self::Refused { .. } | Self::Unexpected { .. })
+        const FINAL: [&str; 4] = [
+            "Namespace not found",
+            "Namespace protected and private",
+            "Access denied",
+            "Password too long",
+        ];
+        !matches!(self, Self::Refused { message, .. } if FINAL.contains(&message.as_str()))
     }
 
     /// Whether the server does not keep to the protocol.

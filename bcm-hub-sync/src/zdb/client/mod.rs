@@ -336,7 +336,8 @@ impl ZdbClient {
         }
     }
 
-    fn unexpected(&self, command: &'static str, reply: &Reply) -> ClientError {
+    /// The error of a reply that is not of the kind that `command` has.
+    pub(crate) fn unexpected(&self, command: &'static str, reply: &Reply) -> ClientError {
         ClientError::Unexpected {
             host: self.host.clone(),
             command,
