@@ -77,8 +77,11 @@ impl FolderLock {
 
 impl Drop for FolderLock {
     fn drop(&mut self) {
-        // Closing gives the lock back in any case; the text is only for people.
+        // The text is only for people.
         let _ = self.file.set_len(0);
+        // Closing gives the lock back, too, but not while a child that was forked just now still
+        // has its copy of the file.
+        let _ = rustix::fs::flock(&self.file, FlockOperation::Unlock);
     }
 }
 

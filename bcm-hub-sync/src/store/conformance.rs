@@ -392,7 +392,7 @@ impl Model {
 
 fn behaves_like_the_model<G, S: BlockStore>(make: &impl Fn() -> (G, S)) {
     let mut runner = TestRunner::new(Config {
-        cases: 64,
+        cases: 32,
         failure_persistence: None,
         ..Config::default()
     });

@@ -26,6 +26,8 @@ pub(super) struct Journal {
     file: File,
     path: PathBuf,
     store_id: u64,
+    #[cfg(test)]
+    pub(super) room: super::tests::DiskRoom,
 }
 
 impl Journal {
@@ -69,6 +71,8 @@ impl Journal {
             file,
             path,
             store_id: u64::from_le_bytes(id),
+            #[cfg(test)]
+            room: super::tests::DiskRoom::default(),
         }))
     }
 
@@ -171,6 +175,11 @@ impl Journal {
         let start = first * RECORD_BYTES as u64;
         let mut written = 0;
         while written < raw.len() {
+            #[cfg(test)]
+            let raw = match self.room.take_some(raw.len()) {
+                Ok(room) if room > written => &raw[..room],
+                _ => return self.cut(start, written, io::ErrorKind::StorageFull.into()),
+            };
             match self.file.write_at(&raw[written..], start + written as u64) {
                 Ok(0) => return self.cut(start, written, io::ErrorKind::WriteZero.into()),
                 Ok(count) => written += count,
@@ -198,8 +207,13 @@ impl Journal {
 
     /// Cuts off what is behind record `last`.
     pub(super) fn truncate(&self, last: u64) -> Result<(), StoreError> {
-        self.file
-            .set_len((last + 1) * RECORD_BYTES as u64)
+        let length = (last + 1) * RECORD_BYTES as u64;
+        let metadata = self.file.metadata();
+        metadata
+            .and_then(|metadata| match metadata.len() == length {
+                true => Ok(()),
+                false => self.file.set_len(length),
+            })
             .map_err(StoreError::io("truncate", &self.path))
     }
 

@@ -35,6 +35,9 @@ pub(super) fn spill(
     runs: &Runs,
     journal: &Journal,
 ) -> Result<Runs, StoreError> {
+    if tail.is_empty() {
+        return Ok(Runs::clone(runs));
+    }
     let kept = kept(runs, tail.len() as u64);
     let mut newest: Vec<Entry> = tail
         .iter()

@@ -197,6 +197,24 @@ impl EmbeddedStore {
         Ok(held)
     }
 
+    /// Does `look`, once more with a new index when a page of the old one turns out to be damaged.
+    /// Only a writer can make one.
+    fn healing<T>(&self, look: impl Fn() -> Result<T, StoreError>) -> Result<T, StoreError> {
+        match look() {
+            Err(StoreError::Damaged { what, .. })
+                if what == run::BAD_PAGE && matches!(self.role, Role::Writer(_)) =>
+            {
+                let mut writer = self.writer()?;
+                // Another thread may have seen it first.
+                look().or_else(|_| {
+                    self.rebuild(&mut writer)?;
+                    look()
+                })
+            }
+            other => other,
+        }
+    }
+
     /// Does `read` with the block's place, again if that changed under its feet.
     fn with_slot<T>(
         &self,
@@ -208,7 +226,7 @@ impl EmbeddedStore {
             let Some(journal) = self.current()? else {
                 return Ok(None);
             };
-            let Some(slot) = self.find(journal, key)? else {
+            let Some(slot) = self.healing(|| self.find(journal, key))? else {
                 return Ok(None);
             };
             match read(journal, &slot) {
@@ -266,7 +284,7 @@ impl BlockStore for EmbeddedStore {
 
     fn contains(&self, keys: &[BlockKey]) -> Result<Vec<bool>, StoreError> {
         match self.current()? {
-            Some(journal) => self.contains_in(journal, keys),
+            Some(journal) => self.healing(|| self.contains_in(journal, keys)),
             None => Ok(vec![false; keys.len()]),
         }
     }

@@ -104,7 +104,7 @@ pub(super) fn open(
         new_names: end.last > end.committed,
         unflushed_bytes: 0,
         uncommitted: end.last > end.committed,
-        journal_dirty: true,
+        journal_dirty: replay.removals,
         durable: end.committed,
         condemned: replay.condemned,
         failed: None,

@@ -36,6 +36,9 @@ const BUCKETS: usize = 1 << FENCE_BITS;
 /// After this many interpolated guesses the rest is halved: the keys are not as they should be.
 const GUESSES: u32 = 3;
 
+/// What is wrong with a page whose CRC does not fit.
+pub(super) const BAD_PAGE: &str = "a page of the index is not what was written";
+
 /// What a run is sorted by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Prefix {
@@ -225,8 +228,7 @@ impl Run {
             .read_exact_at(&mut buffer.bytes, at)
             .map_err(|error| read_error(&self.path, at, error))?;
         if !page_is_intact(&buffer.bytes) {
-            let what = "a page of the index is not what was written";
-            return Err(StoreError::damaged(&self.path, at, what));
+            return Err(StoreError::damaged(&self.path, at, BAD_PAGE));
         }
         buffer.page = Some(page);
         Ok(())

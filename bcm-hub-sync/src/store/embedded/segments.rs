@@ -31,6 +31,8 @@ const WORTH_FREEING: u64 = 4096;
 pub(super) struct Segments {
     folder: PathBuf,
     open: RwLock<HashMap<u32, Arc<File>>>,
+    #[cfg(test)]
+    pub(super) room: super::tests::DiskRoom,
 }
 
 /// A block as it was read: `payload` is what follows the record, unchecked.
@@ -58,6 +60,8 @@ impl Segments {
         Self {
             folder: folder.to_owned(),
             open: RwLock::default(),
+            #[cfg(test)]
+            room: super::tests::DiskRoom::default(),
         }
     }
 
@@ -189,6 +193,9 @@ impl Segments {
         mut pieces: &mut [IoSlice<'_>],
         mut offset: u64,
     ) -> io::Result<()> {
+        #[cfg(test)]
+        self.room
+            .take(pieces.iter().map(|piece| piece.len()).sum())?;
         // Skips empty ones.
         IoSlice::advance_slices(&mut pieces, 0);
         while !pieces.is_empty() {
@@ -228,7 +235,7 @@ impl Segments {
     }
 
     /// Gives the room of `bytes` in a segment back to the file system. Returns whether it takes it.
-    fn punch(&self, segment: u32, bytes: Range<u64>) -> Result<bool, StoreError> {
+    pub(super) fn punch(&self, segment: u32, bytes: Range<u64>) -> Result<bool, StoreError> {
         let path = self.path(segment);
         let file = OpenOptions::new()
             .write(true)

@@ -12,6 +12,7 @@ use super::journal::Journal;
 use super::manifest::Manifest;
 use super::record::{Body, MAX_NUMBER, MAX_SEGMENT, Place, Put, RECORD_BYTES, RawRecord, Record};
 use super::replay::Replay;
+use super::run::Slot;
 use super::segments::MAX_PIECES;
 use super::{Runs, merge, recover, sync_folder};
 use crate::block::BlockKey;
@@ -53,7 +54,13 @@ impl EmbeddedStore {
         blocks: &[VerifiedBlock],
     ) -> Result<u64, StoreError> {
         let journal = self.writable_journal(writer)?;
-        let fresh = self.fresh(journal, blocks)?;
+        let fresh = match self.fresh(journal, blocks) {
+            Err(StoreError::Damaged { .. }) => {
+                self.rebuild(writer)?;
+                self.fresh(journal, blocks)?
+            }
+            other => other?,
+        };
         let mut rest = fresh.as_slice();
         while let Some(first) = rest.first() {
             let mut end = writer.offset + room_of(first);
@@ -215,15 +222,13 @@ impl EmbeddedStore {
         keys: &[BlockKey],
     ) -> Result<u64, StoreError> {
         let journal = self.writable_journal(writer)?;
-        let mut seen = HashSet::with_capacity(keys.len());
-        let mut removals = Vec::new();
-        for key in keys {
-            if seen.insert(*key)
-                && let Some(slot) = self.find(journal, key)?
-            {
-                removals.push((*key, slot));
+        let removals = match self.held(journal, keys) {
+            Err(StoreError::Damaged { .. }) => {
+                self.rebuild(writer)?;
+                self.held(journal, keys)?
             }
-        }
+            other => other?,
+        };
         if removals.is_empty() {
             return Ok(0);
         }
@@ -252,6 +257,24 @@ impl EmbeddedStore {
             self.spill(writer)?;
         }
         Ok(records as u64)
+    }
+
+    /// Those of `keys` that are here, each once.
+    fn held(
+        &self,
+        journal: &Journal,
+        keys: &[BlockKey],
+    ) -> Result<Vec<(BlockKey, Slot)>, StoreError> {
+        let mut seen = HashSet::with_capacity(keys.len());
+        let mut held = Vec::new();
+        for key in keys {
+            if seen.insert(*key)
+                && let Some(slot) = self.find(journal, key)?
+            {
+                held.push((*key, slot));
+            }
+        }
+        Ok(held)
     }
 
     pub(super) fn flush_with(&self, writer: &mut Writer) -> Result<(), StoreError> {
@@ -309,6 +332,41 @@ impl EmbeddedStore {
     pub(super) fn spill(&self, writer: &mut Writer) -> Result<(), StoreError> {
         self.flush_with(writer)?;
         let journal = self.writable_journal(writer)?;
+        let name = recover::run_name(writer.manifest.next_run);
+        writer.manifest.next_run += 1;
+        // No one else changes the state while the writer is held; readers go on with it.
+        let spilled = {
+            let state = self.state();
+            merge::spill(&self.folder, &name, &state.tail, &state.runs, journal)
+        };
+        match spilled {
+            Ok(runs) => self.use_runs(writer, journal, runs),
+            Err(StoreError::Damaged { .. }) => self.rebuild(writer),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Makes the whole index again: it is damaged, and the journal has all that it takes.
+    pub(super) fn rebuild(&self, writer: &mut Writer) -> Result<(), StoreError> {
+        self.flush_with(writer)?;
+        let journal = self.writable_journal(writer)?;
+        let mut nothing = Manifest::new(journal.store_id());
+        nothing.next_run = writer.manifest.next_run;
+        let mut replay = Replay::new(&self.folder, self.limits, &nothing, Runs::default());
+        let end = self.state().end;
+        replay.records(journal, end, |_| Ok(()))?;
+        replay.spill(journal)?;
+        writer.manifest.next_run = replay.next_run;
+        self.use_runs(writer, journal, replay.state.runs)
+    }
+
+    /// Goes on with `runs`, which cover all of the journal.
+    fn use_runs(
+        &self,
+        writer: &mut Writer,
+        journal: &Journal,
+        runs: Runs,
+    ) -> Result<(), StoreError> {
         if writer.journal_dirty {
             journal
                 .sync()
@@ -316,30 +374,12 @@ impl EmbeddedStore {
             writer.journal_dirty = false;
         }
         let mut manifest = writer.manifest.clone();
-        let name = recover::run_name(manifest.next_run);
-        manifest.next_run += 1;
-        // No one else changes the state while the writer is held; readers go on with it.
-        let spilled = {
+        {
             let state = self.state();
             manifest.covered = state.end;
             manifest.blocks = state.totals.blocks;
             manifest.payload_bytes = state.totals.payload_bytes;
-            merge::spill(&self.folder, &name, &state.tail, &state.runs, journal)
-        };
-        let runs = match spilled {
-            Ok(runs) => runs,
-            // The index is damaged; the journal has all that it takes to make it again.
-            Err(StoreError::Damaged { .. }) => {
-                let mut nothing = Manifest::new(journal.store_id());
-                nothing.next_run = manifest.next_run;
-                let mut replay = Replay::new(&self.folder, self.limits, &nothing, Runs::default());
-                replay.records(journal, manifest.covered, |_| Ok(()))?;
-                replay.spill(journal)?;
-                manifest.next_run = replay.next_run;
-                replay.state.runs
-            }
-            Err(error) => return Err(error),
-        };
+        }
         manifest.segment = writer.segment;
         manifest.offset = writer.offset;
         manifest.runs = runs.iter().map(|run| run.name().to_owned()).collect();
