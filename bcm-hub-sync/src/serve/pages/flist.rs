@@ -17,7 +17,7 @@ use crate::serve::failure::{Failure, Missing};
 use crate::serve::inspect::Inspected;
 use crate::serve::json::{self, Json};
 use crate::serve::response::Asked;
-use crate::serve::route::query_value;
+use crate::serve::route::{encode, query_value};
 use crate::serve::snapshot::Snapshot;
 
 /// How many paths are on one page.
@@ -164,13 +164,15 @@ impl FlistPage {
 
     fn usage(&self, href: &str) -> Markup {
         let url = format!("{}{href}", self.origin);
+        // Curl keeps the name as it is in the URL.
+        let saved = encode(self.name.as_str());
         // Quoted for a shell: the path is percent-encoded, so no quote is in it.
         html! {
             h2 { "Use it" }
             p { "A Zero-OS workload takes this address as its flist:" }
             pre { code { (url) } }
             p { "Or look at it here:" }
-            pre { code { "curl --remote-name '" (url) "'" } }
+            pre { code { "curl --remote-name '" (url) "'\nbcm flist ls '" (saved) "'" } }
         }
     }
 

@@ -1,5 +1,6 @@
 //! Sizes, numbers and dates for people.
 
+use std::cmp::Ordering;
 use std::time::{Duration, UNIX_EPOCH};
 
 use maud::{Markup, html};
@@ -21,6 +22,16 @@ pub(super) fn number(value: u64) -> String {
 pub(super) fn count(value: usize, one: &str, many: &str) -> String {
     let noun = if value == 1 { one } else { many };
     format!("{} {noun}", number(value as u64))
+}
+
+/// A cell with a number, whose unit shows where the column's heading does not; empty for none.
+pub(super) fn counted(value: usize, one: &str, many: &str) -> Markup {
+    let unit = if value == 1 { one } else { many };
+    html! {
+        td.num data-unit=[(value > 0).then_some(unit)] {
+            @if value > 0 { (number(value as u64)) }
+        }
+    }
 }
 
 /// `3.4 KiB`
@@ -45,6 +56,41 @@ pub(super) fn size_text(bytes: u64) -> String {
         unit += 1;
         divisor *= 1024;
     }
+}
+
+/// Compares names the way people read them: `v3.2` before `v3.10`.
+pub(super) fn natural(a: &str, b: &str) -> Ordering {
+    let (mut a, mut b) = (a.as_bytes(), b.as_bytes());
+    loop {
+        let (digits_a, digits_b) = (digits(a), digits(b));
+        if digits_a > 0 && digits_b > 0 {
+            let (number_a, rest_a) = a.split_at(digits_a);
+            let (number_b, rest_b) = b.split_at(digits_b);
+            let (value_a, value_b) = (without_zeros(number_a), without_zeros(number_b));
+            let order = value_a.len().cmp(&value_b.len()).then(value_a.cmp(value_b));
+            if order.is_ne() {
+                return order;
+            }
+            (a, b) = (rest_a, rest_b);
+            continue;
+        }
+        match (a.split_first(), b.split_first()) {
+            (Some((first_a, rest_a)), Some((first_b, rest_b))) if first_a == first_b => {
+                (a, b) = (rest_a, rest_b);
+            }
+            _ => return a.cmp(b),
+        }
+    }
+}
+
+/// How many digits `text` starts with.
+fn digits(text: &[u8]) -> usize {
+    text.iter().take_while(|byte| byte.is_ascii_digit()).count()
+}
+
+fn without_zeros(digits: &[u8]) -> &[u8] {
+    let zeros = digits.iter().take_while(|digit| **digit == b'0').count();
+    &digits[zeros..]
 }
 
 /// A size, with the exact number of bytes as its title.
@@ -119,6 +165,24 @@ mod tests {
         ] {
             assert_eq!(size_text(bytes), text, "{bytes}");
         }
+    }
+
+    #[test]
+    fn versions_are_in_their_order() {
+        let sorted = [
+            "a",
+            "v3.2.0",
+            "v3.02.1",
+            "v3.10.0",
+            "v3.10.0-rc1",
+            "v3.10.0-rc10",
+            "w",
+        ];
+        let mut names = sorted;
+        names.reverse();
+        names.sort_by(|a, b| natural(a, b));
+        assert_eq!(names, sorted);
+        assert_eq!(natural("v1", "v1"), Ordering::Equal);
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use bcm_core::names::RepoName;
 use maud::{Markup, html};
 
-use super::format::{count, number, size, time};
+use super::format::{counted, number, size, time};
 use super::{frame, repository_href};
 use crate::catalog::Repository;
 use crate::serve::snapshot::Snapshot;
@@ -14,11 +14,10 @@ pub(super) fn page(snapshot: &Snapshot, upstream: Option<&str>) -> Markup {
         .repositories()
         .partition(|(_, repository)| repository.official);
     let body = html! {
-        h1 { "Flist hub mirror" }
+        h1 { "A mirror of " (upstream.unwrap_or("a Zero-OS hub")) }
         p.lead {
-            "An independent mirror of "
-            @if let Some(upstream) = upstream { (upstream) } @else { "a Zero-OS hub" }
-            ". It holds flists, which describe file trees, and serves them to Zero-OS machines and to you."
+            "Independent and read-only. It holds flists, which describe file trees, and serves them to \
+             Zero-OS machines and to you."
         }
         dl.facts {
             div { dt { "Repositories" } dd { (number(counts.repositories as u64)) } }
@@ -63,10 +62,8 @@ fn row(name: &RepoName, repository: &Repository) -> Markup {
     html! {
         tr {
             td.name { a href=(repository_href(name)) { (name) } }
-            td.num { (count(repository.entries.len(), "entry", "entries")) }
-            td.num {
-                @if !repository.tags.is_empty() { (count(repository.tags.len(), "tag", "tags")) }
-            }
+            (counted(repository.entries.len(), "entry", "entries"))
+            (counted(repository.tags.len(), "tag", "tags"))
             td.when { (time(repository.updated)) }
         }
     }

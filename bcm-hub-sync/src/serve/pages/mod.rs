@@ -197,7 +197,7 @@ fn frame(title: &str, crumbs: &[Crumb], here: &str, body: &Markup) -> Markup {
                 }
                 footer {
                     div.wrap {
-                        p { "A read-only mirror. Every flist and every block was verified when it was copied." }
+                        p { "An independent mirror. It changes only by following its upstream." }
                         p {
                             "For programs: " a href="/api/repositories" { "repositories" } ", "
                             a href="/api/fileslist" { "all entries" } ", "

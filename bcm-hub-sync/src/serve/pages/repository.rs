@@ -3,7 +3,7 @@
 use bcm_core::names::{RepoName, TagName};
 use maud::{Markup, html};
 
-use super::format::{count, number, size, time};
+use super::format::{counted, natural, number, size, time};
 use super::{Crumb, flist_href, frame, tag_href};
 use crate::catalog::{Entry, FlistRef, Repository, Symlink, Tag};
 use crate::serve::route::encode;
@@ -70,7 +70,10 @@ fn channels(snapshot: &Snapshot, repository: &Repository) -> Markup {
     }
 }
 
+/// The newest version first.
 fn tags(home: &RepoName, repository: &Repository) -> Markup {
+    let mut tags: Vec<_> = repository.tags.iter().collect();
+    tags.sort_by(|(a, _), (b, _)| natural(b.as_str(), a.as_str()));
     html! {
         table {
             thead {
@@ -81,10 +84,10 @@ fn tags(home: &RepoName, repository: &Repository) -> Markup {
                 }
             }
             tbody {
-                @for (name, tag) in &repository.tags {
+                @for (name, tag) in tags {
                     tr {
                         td.name { a href=(tag_href(home, name)) { (name) } }
-                        td.num { (count(tag.links.len(), "link", "links")) }
+                        (counted(tag.links.len(), "link", "links"))
                         td.when { (time(tag.updated)) }
                     }
                 }
