@@ -21,6 +21,8 @@ use crate::flist::{self, Backend, Contents, Flist};
 
 /// How much of what was seen is remembered, in bytes.
 const MEMORY: usize = 64 * 1024 * 1024;
+/// From this many slots on, the empty ones are looked for.
+const MANY_SLOTS: usize = 1024;
 /// Flists that are unpacked at the same time.
 const UNPACKING: usize = 2;
 
@@ -116,10 +118,11 @@ pub(super) struct Inspector {
     memory: Mutex<Memory>,
 }
 
-/// What was seen, up to [`MEMORY`] bytes; what was not asked for longest goes first.
-#[derive(Debug, Default)]
+/// What was seen, up to a number of bytes; what was not asked for longest goes first.
+#[derive(Debug)]
 struct Memory {
     slots: HashMap<FileIdentity, Slot>,
+    limit: usize,
     bytes: usize,
     clock: u64,
 }
@@ -133,7 +136,21 @@ struct Slot {
 }
 
 impl Memory {
+    fn new(limit: usize) -> Self {
+        Self {
+            slots: HashMap::new(),
+            limit,
+            bytes: 0,
+            clock: 0,
+        }
+    }
+
     fn slot(&mut self, identity: FileIdentity) -> Arc<OnceCell<Arc<Inspected>>> {
+        if self.slots.len() >= MANY_SLOTS {
+            // Those that are empty belong to clients that did not wait.
+            self.slots
+                .retain(|_, slot| slot.cost > 0 || Arc::strong_count(&slot.cell) > 1);
+        }
         self.clock += 1;
         let slot = self.slots.entry(identity).or_default();
         slot.used = self.clock;
@@ -147,7 +164,7 @@ impl Memory {
             slot.cost = cost;
             self.bytes += cost;
         }
-        while self.bytes > MEMORY {
+        while self.bytes > self.limit {
             let oldest = self
                 .slots
                 .iter()
@@ -179,7 +196,7 @@ impl Inspector {
             scratch: options.scratch.clone(),
             limits: options.flist_limits.clone(),
             workers: Workers::new(UNPACKING),
-            memory: Mutex::default(),
+            memory: Mutex::new(Memory::new(MEMORY)),
         }
     }
 
@@ -245,4 +262,75 @@ fn look(
         contents,
         metadata: Metadata(metadata),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::catalog::local::Timestamp;
+
+    fn identity(inode: u64) -> FileIdentity {
+        let time = Timestamp {
+            seconds: 0,
+            nanoseconds: 0,
+        };
+        FileIdentity {
+            device: 1,
+            inode,
+            size: 1,
+            modified: time,
+            changed: time,
+        }
+    }
+
+    fn inspected() -> Arc<Inspected> {
+        Arc::new(Inspected {
+            contents: Contents::default(),
+            metadata: Metadata(Vec::new()),
+        })
+    }
+
+    fn fill(memory: &mut Memory, inode: u64, cost: usize) {
+        let cell = memory.slot(identity(inode));
+        cell.set(inspected()).unwrap();
+        memory.filled(identity(inode), cost);
+    }
+
+    #[test]
+    fn what_was_not_asked_for_longest_goes_first() {
+        let mut memory = Memory::new(100);
+        fill(&mut memory, 1, 40);
+        fill(&mut memory, 2, 40);
+        memory.slot(identity(1));
+        fill(&mut memory, 3, 40);
+        assert_eq!(memory.bytes, 80);
+        assert!(memory.slots.contains_key(&identity(1)));
+        assert!(!memory.slots.contains_key(&identity(2)));
+        // Asking again for what is there costs nothing more.
+        memory.filled(identity(1), 40);
+        assert_eq!(memory.bytes, 80);
+        // One that is larger than all the room is not kept.
+        fill(&mut memory, 4, 1000);
+        assert_eq!((memory.bytes, memory.slots.len()), (0, 0));
+    }
+
+    #[test]
+    fn slots_that_were_never_filled_do_not_pile_up() {
+        let mut memory = Memory::new(100);
+        for inode in 0..10_000 {
+            memory.slot(identity(inode));
+        }
+        assert!(memory.slots.len() <= MANY_SLOTS);
+        let waiting = memory.slot(identity(0));
+        memory.slot(identity(1));
+        memory.failed(&identity(1));
+        assert!(!memory.slots.contains_key(&identity(1)));
+        let other = memory.slot(identity(0));
+        memory.failed(&identity(0));
+        assert!(
+            memory.slots.contains_key(&identity(0)),
+            "somebody waits for it"
+        );
+        drop((waiting, other));
+    }
 }

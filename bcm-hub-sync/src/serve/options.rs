@@ -57,7 +57,8 @@ pub struct ServeLimits {
     /// Connections at the same time; one more is told to come back (503). Default: 1,024.
     pub connections: usize,
     /// Connections of one address at the same time (of one /64 network for IPv6). Many nodes may
-    /// share an address, so it is not small. Default: 256.
+    /// share an address, so it is not small; this machine's own, where a proxy may be, has no
+    /// limit. Default: 256.
     pub connections_per_address: usize,
     /// Bytes of a request's head, at least 8,192. Default: 16 KiB.
     pub head_bytes: usize,
