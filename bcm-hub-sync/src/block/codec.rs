@@ -19,7 +19,7 @@ use std::fmt;
 use bcm_core::digest;
 use bytes::Bytes;
 
-use crate::block::BlockKey;
+use crate::block::{BlockKey, snappy};
 use crate::store::{RefusedBlock, VerifiedBlock};
 
 /// Bytes of plain text in every chunk of a file but the last, which may be shorter.
@@ -118,9 +118,7 @@ pub fn encode(plain: &[u8], timestamp: u32) -> Result<(ChunkRef, VerifiedBlock),
         return Err(EncodeError::TooLarge(plain.len()));
     }
     let key = digest::blake2b_128(plain);
-    let compressed = snap::raw::Encoder::new()
-        .compress_vec(plain)
-        .map_err(EncodeError::Compress)?;
+    let compressed = snappy::compress(plain).map_err(EncodeError::Compress)?;
     let payload = encrypt(&compressed, &key);
     let block =
         VerifiedBlock::new(Bytes::from(payload), timestamp).map_err(EncodeError::Refused)?;

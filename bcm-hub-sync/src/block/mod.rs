@@ -2,5 +2,6 @@
 
 pub mod codec;
 mod key;
+mod snappy;
 
 pub use key::{BlockKey, InvalidKey};

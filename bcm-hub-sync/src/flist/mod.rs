@@ -4,12 +4,15 @@
 //! entries are Cap'n Proto messages, one for each directory. It holds names, owners, modes and
 //! times; the content of the files is in [blocks](crate::block), which it names.
 //!
-//! [`Flist::open`] reads one and [`Flist::walk`] goes through its tree; [`rewrite_backend`] points
-//! one at another store.
+//! - [`Flist::open`] reads one, and [`Flist::walk`] goes through its tree;
+//! - [`unpack`] restores the tree, with blocks from a store;
+//! - [`pack`] makes an flist of a folder, and puts its blocks into a store;
+//! - [`rewrite_backend`] points one at another store.
 //!
 //! An flist comes from strangers. Every layer is read within [`Limits`], and what is wrong with
 //! it is an [`FlistError`] that says where.
 
+mod accounts;
 mod archive;
 mod contents;
 mod database;
@@ -18,13 +21,17 @@ mod error;
 mod limits;
 mod message;
 mod metadata;
+mod pack;
 mod reader;
 mod rewrite;
 mod schema;
+mod skipped;
 mod summary;
 mod tree;
+mod unpack;
 mod writer;
 
+pub use accounts::{Accounts, AccountsError};
 pub use contents::{Contents, ListedFile};
 pub use entry::{
     Acl, DIRECTORY_SIZE, Device, Directory, DirectoryKey, Inode, Kind, Special, SpecialType,
@@ -32,10 +39,13 @@ pub use entry::{
 pub use error::{DatabaseError, FlistError, TreeProblem};
 pub use limits::Limits;
 pub use metadata::{BACKEND, Backend, InvalidBackend, Metadata};
+pub use pack::{PackError, PackOptions, PackReport, Unpackable, pack};
 pub use reader::Flist;
 pub use rewrite::rewrite_backend;
+pub use skipped::{Skipped, SkippedPath};
 pub use summary::Summary;
 pub use tree::{Step, Walk};
+pub use unpack::{Owners, UnpackError, UnpackOptions, UnpackReport, unpack};
 pub use writer::WrittenFlist;
 
 #[cfg(test)]

@@ -62,6 +62,11 @@ impl Writer {
         })
     }
 
+    /// The temporary file that the database grows in.
+    pub(super) fn database_path(&self) -> &Path {
+        &self.database
+    }
+
     /// Adds an entry. Each key can be added once.
     pub(super) fn entry(&self, key: &str, value: &[u8]) -> Result<(), FlistError> {
         self.insert(

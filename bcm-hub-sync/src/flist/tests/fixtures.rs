@@ -76,7 +76,6 @@ pub(super) fn open(path: &Path, scratch: &Path) -> Result<Flist, FlistError> {
 }
 
 /// All recorded blocks.
-#[allow(dead_code)]
 pub(super) fn blocks() -> MemoryStore {
     let store = MemoryStore::default();
     for entry in std::fs::read_dir(format!("{ORIGIN}/blocks")).unwrap() {
