@@ -18,6 +18,8 @@ pub struct Wanted {
     pub catalog: Catalog,
     /// What was refused, with what is therefore kept as it is here.
     pub refusals: Refusals,
+    /// Repositories whose folder's time is not known.
+    pub untimed: BTreeSet<RepoName>,
 }
 
 /// Where a link leads.
@@ -38,6 +40,7 @@ pub fn choose(listed: &Listed, selection: &Selection) -> Wanted {
         wanted: Wanted {
             catalog: Catalog::default(),
             refusals: listed.refusals.clone(),
+            untimed: listed.untimed.clone(),
         },
         refused: BTreeSet::new(),
     };

@@ -3,11 +3,11 @@
 use std::fs::File;
 use std::io::{BufWriter, Write as _};
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use bcm_core::digest::{DownloadHasher, Md5};
 use bcm_core::http::{
-    HttpClient, HttpError, HttpErrorKind, HttpOptions, Request, Response, StatusCode, Url,
+    HttpClient, HttpError, HttpErrorKind, HttpOptions, Request, Response, StatusCode, Url, header,
 };
 use bcm_core::names::RepoName;
 use bcm_core::retry::RetryPolicy;
@@ -315,10 +315,13 @@ impl Upstreams {
     ) -> Result<Answer, UpstreamError> {
         let (url, (response, _permit)) = self.send(index, url).await?;
         let url = bcm_core::redact::url(url.as_str());
+        let date = response.header(header::DATE);
+        let date = date.and_then(|text| httpdate::parse_http_date(text).ok());
         match tokio::time::timeout(LISTING_DEADLINE, response.bytes(max)).await {
             Ok(result) => {
                 self.count_outage(index, result.as_ref().err());
-                Ok(Answer { url, body: result? })
+                let body = result?;
+                Ok(Answer { url, body, date })
             }
             Err(_) => Err(UpstreamError::Late {
                 url,
@@ -372,9 +375,16 @@ impl Upstreams {
 pub(super) struct Answer {
     url: String,
     body: Bytes,
+    date: Option<SystemTime>,
 }
 
 impl Answer {
+    /// When the hub made it, by the hub's own clock, in seconds since 1970.
+    pub(super) fn date(&self) -> Option<i64> {
+        let since = self.date?.duration_since(UNIX_EPOCH).ok()?;
+        i64::try_from(since.as_secs()).ok()
+    }
+
     /// Reads the answer.
     pub(super) fn parse<T>(
         &self,

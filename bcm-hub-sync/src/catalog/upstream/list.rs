@@ -17,7 +17,7 @@ use futures_util::{StreamExt as _, stream};
 use super::parse::{self, Entries, Refusals, RepositoryInfo};
 use super::{UpstreamError, Upstreams};
 use crate::catalog::selection::Selection;
-use crate::catalog::{Catalog, Entry, FlistRef, Item, Repository, Tag, TagRef};
+use crate::catalog::{Catalog, Entry, FlistRef, Repository, Tag, TagRef};
 
 /// What a hub lists, as far as a selection needs it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -28,8 +28,13 @@ pub struct Listed {
     pub refusals: Refusals,
     /// Repositories whose folder's time is not known.
     pub untimed: BTreeSet<RepoName>,
+    /// The official repositories; `None` where the hub did not say.
+    pub official: Option<BTreeSet<RepoName>>,
     /// Which of the hubs it came from.
     pub hub: usize,
+    /// When the entries were listed, in seconds since 1970 by the hub's own clock. Where the hub
+    /// does not tell its time: an hour before this machine's.
+    pub listed_at: i64,
 }
 
 /// No hub could be listed.
@@ -62,6 +67,7 @@ pub async fn list(
             now,
             listed: Listed {
                 hub,
+                listed_at: i64::MAX,
                 ..Listed::default()
             },
             infos: BTreeMap::new(),
@@ -113,6 +119,7 @@ impl Listing<'_> {
         );
         let mut refusals = Refusals::default();
         let bulk = bulk.and_then(|answer| {
+            self.listed_at(answer.date());
             answer.parse(|body| parse::fileslist(body, self.now, &mut refusals))
         });
         let infos = infos.and_then(|answer| {
@@ -121,7 +128,7 @@ impl Listing<'_> {
         self.listed.refusals.merge(refusals);
         match (bulk, infos) {
             (Ok(all), Ok(infos)) => {
-                self.infos = infos;
+                self.know(infos);
                 for (name, entries) in all {
                     self.insert(name, entries);
                 }
@@ -136,7 +143,7 @@ impl Listing<'_> {
             }
             (Err(error), Ok(infos)) if !error.is_outage() => {
                 tracing::debug!(%error, "no fileslist, listing one by one");
-                self.infos = infos;
+                self.know(infos);
                 let selected = self
                     .infos
                     .keys()
@@ -149,6 +156,19 @@ impl Listing<'_> {
         self.list_linked(is_last).await?;
         self.list_tags(is_last).await?;
         self.list_linked(is_last).await
+    }
+
+    /// Notes that entries were listed at `date`.
+    fn listed_at(&mut self, date: Option<i64>) {
+        const UNKNOWN: i64 = 60 * 60;
+        let date = date.unwrap_or(self.now.saturating_sub(UNKNOWN));
+        self.listed.listed_at = self.listed.listed_at.min(date);
+    }
+
+    fn know(&mut self, infos: BTreeMap<RepoName, RepositoryInfo>) {
+        let official = infos.iter().filter(|(_, info)| info.official);
+        self.listed.official = Some(official.map(|(name, _)| name.clone()).collect());
+        self.infos = infos;
     }
 
     fn insert(&mut self, name: RepoName, entries: Entries) {
@@ -186,7 +206,8 @@ impl Listing<'_> {
                 let mut refusals = Refusals::default();
                 let result = upstreams.repository(hub, &name).await;
                 let result = result.and_then(|answer| {
-                    answer.parse(|body| parse::repository(body, &name, now, &mut refusals))
+                    let parse = |body: &[u8]| parse::repository(body, &name, now, &mut refusals);
+                    Ok((answer.parse(parse)?, answer.date()))
                 });
                 (name, result, refusals)
             })
@@ -200,12 +221,14 @@ impl Listing<'_> {
         for (name, result, refusals) in all {
             self.listed.refusals.merge(refusals);
             match result {
-                Ok(entries) => self.insert(name, entries),
+                Ok((entries, date)) => {
+                    self.listed_at(date);
+                    self.insert(name, entries);
+                }
                 Err(error) if error.is_outage() && !is_last => return Err(error),
                 Err(error) => {
                     let reason = format!("could not be listed: {}", error.chain());
-                    let item = Item::Repository(name.clone());
-                    self.listed.refusals.add(Some(item), name.as_str(), reason);
+                    self.listed.refusals.add_unread(&name, reason);
                     self.insert(name, Entries::default());
                 }
             }

@@ -6,10 +6,12 @@
 
 mod hub;
 pub mod list;
+mod md5;
 pub mod parse;
 pub mod request;
 mod scalar;
 
+pub(crate) use hub::chain;
 pub use hub::{Download, UpstreamError, Upstreams};
 pub use list::{ListError, Listed, list};
-pub use parse::{ParseError, Refusals, Refused};
+pub use parse::{MAX_NAMED, ParseError, Refusals, Refused};

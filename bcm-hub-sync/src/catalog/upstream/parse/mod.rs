@@ -181,9 +181,8 @@ impl Lists for FilesList {
             return;
         };
         if let Some(kind) = other {
-            let item = Item::Repository(name.clone());
             let reason = format!("its listing is {kind}, not an array");
-            self.refused.add(Some(item), name.as_str(), reason);
+            self.refused.add_unread(&name, reason);
         }
         self.found.insert(name, entries);
     }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use bcm_core::names::RepoName;
 use serde::{Deserialize, Serialize};
 
 use crate::catalog::{Item, TagRef};
@@ -24,6 +25,7 @@ pub struct Refusals {
     named: Vec<Refused>,
     total: u64,
     kept: BTreeSet<Item>,
+    unread: BTreeSet<RepoName>,
 }
 
 impl Refusals {
@@ -44,6 +46,18 @@ impl Refusals {
     #[must_use]
     pub fn kept(&self) -> &BTreeSet<Item> {
         &self.kept
+    }
+
+    /// Repositories of which nothing could be read: what a link into them leads to is not known.
+    #[must_use]
+    pub fn unread(&self) -> &BTreeSet<RepoName> {
+        &self.unread
+    }
+
+    /// Refuses the listing of the repository `name` as a whole.
+    pub fn add_unread(&mut self, name: &RepoName, reason: String) {
+        self.unread.insert(name.clone());
+        self.add(Some(Item::Repository(name.clone())), name.as_str(), reason);
     }
 
     /// Refuses `subject`, which is `item` where that is known.
@@ -73,6 +87,7 @@ impl Refusals {
     pub fn merge(&mut self, other: Self) {
         self.total += other.total;
         self.kept.extend(other.kept);
+        self.unread.extend(other.unread);
         let room = MAX_NAMED.saturating_sub(self.named.len());
         self.named.extend(other.named.into_iter().take(room));
     }

@@ -1,1 +1,0 @@
-//! The difference between what upstream lists and what is held here.
