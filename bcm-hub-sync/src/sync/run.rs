@@ -1,0 +1,329 @@
+//! A sync from its beginning to its end.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Instant;
+
+use bcm_core::atomic_file;
+use bcm_core::lock::FolderLock;
+use bcm_core::progress::{Level, Outcome, SharedProgress, Unit};
+use tokio_util::sync::CancellationToken;
+
+use super::config::{BlockMode, SyncConfig};
+use super::error::SyncError;
+use super::plan::{Plan, Prepared, now, prepare};
+use super::publication::{Publication, build};
+use super::publish::{self, Failure, Point, PublishError, Step};
+use super::report::{Counts, MAX_NAMED, Refusals, SyncOutcome, SyncReport};
+use super::stage::{self, Stage, Staged, StagedName};
+use super::state::State;
+use crate::catalog::Item;
+use crate::catalog::diff::FlistRecord;
+use crate::catalog::upstream::chain;
+use crate::layout::Layout;
+use crate::store::BlockStore;
+
+/// Makes the mirror in the data folder of `layout` equal to its upstream, with the blocks in
+/// `store`. What fails is named in the report and left as it was; the rest is published, all at
+/// once, at the end.
+///
+/// Cancel safety: cancel by `cancel`, which keeps all that was fetched. After dropping the future,
+/// the next sync finds what was there before or finishes what was being published.
+///
+/// # Errors
+/// The data folder is in use, no upstream can be listed, the disk is full or failing, or `cancel`
+/// was cancelled. What was published before is untouched.
+pub async fn sync(
+    layout: &Layout,
+    config: &SyncConfig,
+    store: Arc<dyn BlockStore>,
+    progress: SharedProgress,
+    cancel: CancellationToken,
+) -> Result<SyncReport, SyncError> {
+    let started = (Instant::now(), now());
+    let root = layout.root();
+    std::fs::create_dir_all(root).map_err(|error| SyncError::io("make the folder", root, error))?;
+    let _lock = FolderLock::acquire(&layout.lock())?;
+    stage::open(layout)?;
+    let mut warnings = roll_forward(layout, &progress).await?;
+
+    let preparing = prepare(layout, config, &store, &*progress);
+    let prepared = cancel.run_until_cancelled(preparing).await;
+    let mut prepared = prepared.unwrap_or(Err(SyncError::Cancelled))?;
+    warnings.append(&mut prepared.warnings);
+    let stage = Stage {
+        layout,
+        config,
+        upstreams: &prepared.upstreams,
+        hub: prepared.hub,
+        now: prepared.now,
+        records: &prepared.state.memory.flists,
+        store: Arc::clone(&store),
+        progress: Arc::clone(&progress),
+        cancel: cancel.clone(),
+    };
+    let mut staged = stage.run(&prepared.diff.flists).await?;
+    if cancel.is_cancelled() {
+        return Err(SyncError::Cancelled);
+    }
+    warnings.append(&mut staged.warnings);
+
+    let local = &prepared.local.catalog;
+    let publication = build(&prepared.diff, &prepared.wanted, local, &staged);
+    let with_blocks = config.blocks == BlockMode::Closure;
+    let blocks = with_blocks.then(|| store.stats()).transpose()?;
+    let mut state = next_state(&prepared, &staged, &publication, config);
+    state.blocks = blocks.map_or(state.blocks, |stats| Some(stats.blocks));
+    let failures = [];
+    let mut report = report(&prepared, &staged, &publication, &failures, warnings);
+    report.started = started.1;
+    report.seconds = started.0.elapsed().as_secs_f64();
+    remember(&mut state, &report);
+    if publication.steps.is_empty() {
+        state.save(&layout.state())?;
+    } else {
+        let failures = publish(layout, &publication, state.clone(), &progress).await?;
+        if !failures.is_empty() {
+            note_failures(&mut report, &failures);
+            for (item, _) in &failures {
+                state.forget(item);
+            }
+            remember(&mut state, &report);
+            state.save(&layout.state())?;
+        }
+    }
+    stage::clean(layout, &kept_for_later(&staged))?;
+    report.seconds = started.0.elapsed().as_secs_f64();
+    Ok(report)
+}
+
+/// What [`sync`] would do now. Changes nothing on disk: it takes no lock, so a sync that runs at
+/// the same time may make the answer old before it is given.
+///
+/// # Errors
+/// As [`sync`], but for what has to do with writing.
+pub async fn plan(
+    layout: &Layout,
+    config: &SyncConfig,
+    store: Arc<dyn BlockStore>,
+    progress: SharedProgress,
+    cancel: CancellationToken,
+) -> Result<Plan, SyncError> {
+    let preparing = prepare(layout, config, &store, &*progress);
+    let prepared = cancel.run_until_cancelled(preparing).await;
+    let mut plan = prepared.unwrap_or(Err(SyncError::Cancelled))?.plan();
+    if layout.publish_journal().exists() {
+        let text = "a publication was interrupted; a sync finishes it first";
+        plan.warnings.push(text.to_owned());
+    }
+    Ok(plan)
+}
+
+/// Finishes what an earlier sync was publishing when it was stopped.
+async fn roll_forward(
+    layout: &Layout,
+    progress: &SharedProgress,
+) -> Result<Vec<String>, SyncError> {
+    let rolled = layout.clone();
+    let work = move || publish::roll_forward(&rolled, &mut |_| Ok(()));
+    let result = tokio::task::spawn_blocking(work).await;
+    let failures = result
+        .map_err(SyncError::Panicked)?
+        .map_err(|error| SyncError::Publish(error).or_full(layout.root()))?;
+    let Some(failures) = failures else {
+        return Ok(Vec::new());
+    };
+    progress.note(Level::Info, "finished the publication that was interrupted");
+    let failed = failures.iter();
+    Ok(failed
+        .map(|(item, error)| format!("{item} could not be published: {}", chain(error)))
+        .collect())
+}
+
+async fn publish(
+    layout: &Layout,
+    publication: &Publication,
+    state: State,
+    progress: &SharedProgress,
+) -> Result<Vec<Failure>, SyncError> {
+    let staging = layout.staging();
+    let total = publication.steps.len() as u64;
+    let task = progress.started("publishing", Unit::Items, Some(total));
+    let (own_layout, steps) = (layout.clone(), publication.steps.clone());
+    let watched = Arc::clone(progress);
+    let work = move || -> Result<Vec<Failure>, PublishError> {
+        atomic_file::sync_dir(&staging)?;
+        let mut watch = |point| {
+            if let Point::Step(_) = point {
+                watched.advanced(task, 1, 0);
+            }
+            Ok(())
+        };
+        let (_, failures) = publish::publish(&own_layout, steps, state, &mut watch)?;
+        Ok(failures)
+    };
+    let result = tokio::task::spawn_blocking(work).await;
+    let result = result
+        .map_err(SyncError::Panicked)?
+        .map_err(|error| SyncError::Publish(error).or_full(layout.root()));
+    let outcome = match &result {
+        Ok(failures) if failures.is_empty() => Outcome::Done,
+        Ok(failures) => Outcome::Partial(format!("{} could not be published", failures.len())),
+        Err(error) => Outcome::Failed(chain(error)),
+    };
+    progress.finished(task, &outcome);
+    result
+}
+
+/// What is to be remembered once all is published.
+fn next_state(
+    prepared: &Prepared,
+    staged: &Staged,
+    publication: &Publication,
+    config: &SyncConfig,
+) -> State {
+    let mut state = prepared.state.clone();
+    let memory = &mut state.memory;
+    let catalog = &prepared.wanted.catalog;
+    for (place, ready) in &staged.ready {
+        let record = FlistRecord {
+            md5: ready.acquired.md5,
+            listed_size: ready.acquired.listed_size.clone(),
+            updated: ready.acquired.updated,
+            listed_at: prepared.listed_at,
+            checked: prepared.now,
+            file_size: ready.size,
+            file_md5: ready.md5,
+            form: config.flists.form(),
+            blocks: config.blocks == BlockMode::Closure,
+        };
+        memory.flists.insert(place.clone(), record);
+    }
+    for place in &prepared.confirmed {
+        if let Some(record) = memory.flists.get_mut(place) {
+            record.checked = prepared.now;
+            record.listed_at = prepared.listed_at;
+        }
+    }
+    for step in &publication.steps {
+        match step {
+            // Something else takes the place of an flist.
+            Step::Link { place, .. } | Step::TagLink { place, .. } => {
+                memory.flists.remove(place);
+            }
+            Step::Remove(Item::Entry(place)) => {
+                memory.flists.remove(place);
+            }
+            _ => {}
+        }
+    }
+    let local = &prepared.local.catalog;
+    memory
+        .flists
+        .retain(|place, _| catalog.entry(place).is_some() || local.entry(place).is_some());
+    memory.tombstones = prepared.diff.tombstones.clone();
+    for item in &publication.spared {
+        let since = prepared.state.memory.tombstones.get(item);
+        let since = since.copied().unwrap_or(prepared.now);
+        memory.tombstones.insert(item.clone(), since);
+    }
+    if let Some(official) = &prepared.official {
+        state.official = official
+            .iter()
+            .filter(|name| catalog.repositories.contains_key(*name))
+            .cloned()
+            .collect();
+    }
+    state.upstream = Some(prepared.upstreams.name(prepared.hub));
+    state
+}
+
+fn report(
+    prepared: &Prepared,
+    staged: &Staged,
+    publication: &Publication,
+    failures: &[Failure],
+    warnings: Vec<String>,
+) -> SyncReport {
+    let mut refused = prepared.wanted.refusals.clone();
+    for (place, reason) in &staged.refused {
+        refused.add(None, &place.to_string(), reason.clone());
+    }
+    let mut counts = Counts {
+        repositories: prepared.wanted.catalog.repositories.len() as u64,
+        flists_unchanged: prepared.diff.unchanged,
+        awaiting_deletion: (prepared.diff.tombstones.len() + publication.spared.len()) as u64,
+        flist_bytes: staged.flist_bytes,
+        blocks: staged.blocks.fetched,
+        block_bytes: staged.blocks.bytes,
+        ..Counts::default()
+    };
+    for (place, ready) in &staged.ready {
+        let count = match (&ready.file, prepared.local.catalog.entry(place)) {
+            (None, _) => &mut counts.flists_unchanged,
+            (Some(_), None) => &mut counts.flists_new,
+            (Some(_), Some(_)) => &mut counts.flists_changed,
+        };
+        *count += 1;
+    }
+    for step in &publication.steps {
+        match step {
+            Step::Link { .. } => counts.links += 1,
+            Step::Tag { .. } => counts.tags += 1,
+            Step::TagLink { .. } => counts.taglinks += 1,
+            Step::Remove(_) => counts.deleted += 1,
+            Step::Repository(_) | Step::Flist(_) | Step::Time(..) => {}
+        }
+    }
+    let mut report = SyncReport {
+        outcome: SyncOutcome::Complete,
+        upstream: prepared.upstreams.name(prepared.hub),
+        started: 0,
+        seconds: 0.0,
+        nothing_to_do: publication.steps.is_empty() && prepared.diff.flists.is_empty(),
+        counts,
+        refused: refused.named().to_vec(),
+        refused_total: refused.total(),
+        deferred: publication.deferred.named().to_vec(),
+        deferred_total: publication.deferred.total(),
+        warnings,
+        guard: prepared.diff.guard.clone(),
+    };
+    note_failures(&mut report, failures);
+    report
+}
+
+/// Adds what could not be published, and says how the sync ended.
+fn note_failures(report: &mut SyncReport, failures: &[Failure]) {
+    let mut refused = Refusals::default();
+    for (item, error) in failures {
+        let reason = format!("could not be published: {}", chain(error));
+        refused.add(None, &item.to_string(), reason);
+    }
+    report.refused_total += refused.total();
+    let room = MAX_NAMED.saturating_sub(report.refused.len());
+    report
+        .refused
+        .extend(refused.named().iter().take(room).cloned());
+    let clean = report.refused_total == 0 && report.deferred_total == 0 && report.guard.is_none();
+    report.outcome = match clean {
+        true => SyncOutcome::Complete,
+        false => SyncOutcome::Partial,
+    };
+}
+
+fn remember(state: &mut State, report: &SyncReport) {
+    state.last_attempt = Some(report.started);
+    if report.outcome == SyncOutcome::Complete {
+        state.last_success = Some(report.started);
+    }
+    state.last_report = Some(report.summary());
+}
+
+/// The staged flists that the next sync may use: those that wait for blocks.
+fn kept_for_later(staged: &Staged) -> BTreeSet<String> {
+    let names = staged.incomplete.iter();
+    names
+        .map(|(place, incomplete)| StagedName::of(place).whole(&incomplete.md5))
+        .collect()
+}
