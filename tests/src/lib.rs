@@ -7,6 +7,7 @@
 //! are tested against what upstream says, not against themselves.
 
 pub mod bcm;
+pub mod chance;
 pub mod fixtures;
 pub mod mirror;
 pub mod origin;

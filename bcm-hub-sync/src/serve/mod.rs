@@ -1,1 +1,53 @@
-//! The hub's HTTP API and pages.
+//! The hub's HTTP API and pages, over a published tree.
+//!
+//! ```no_run
+//! use bcm_hub_sync::flist::Backend;
+//! use bcm_hub_sync::layout::Layout;
+//! use bcm_hub_sync::serve::{HubServer, ServeOptions};
+//! use tokio_util::sync::CancellationToken;
+//!
+//! # async fn example(backend: Backend) -> Result<(), bcm_hub_sync::serve::ServeError> {
+//! let listen = vec!["0.0.0.0:8080".parse().unwrap(), "[::]:8080".parse().unwrap()];
+//! let options = ServeOptions::new(Layout::new("/srv/bcm"), listen, backend);
+//! let server = HubServer::bind(options).await?;
+//! server.run(CancellationToken::new()).await;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! How it is built:
+//! - [`Route`](route) turns a path into checked names, once; nothing after it handles paths.
+//! - [`Watch`](watch) keeps a [`Snapshot`](snapshot) of the tree in memory, and swaps it when the
+//!   tree changed. Each request sees one snapshot. When a file on the disk is not the one that the
+//!   snapshot saw, the request is answered from a newer snapshot instead.
+//! - Nothing here writes into the tree, and no link in it is followed by the operating system.
+//!
+//! The routes are matched by hand instead of by a router, because the rules are unusual: names may
+//! have any character but a slash, `%2F` must not become one, and there is a method `INFO`.
+
+mod api;
+mod app;
+mod body;
+mod checksums;
+mod condition;
+mod failure;
+mod files;
+mod guard;
+mod inspect;
+mod json;
+mod listing;
+mod options;
+mod pages;
+mod rendered;
+mod response;
+mod route;
+mod server;
+mod snapshot;
+mod watch;
+mod workers;
+
+#[cfg(test)]
+mod tests;
+
+pub use options::{ServeLimits, ServeOptions};
+pub use server::{HubServer, ServeError};
