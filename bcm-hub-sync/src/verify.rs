@@ -1,1 +1,0 @@
-//! Proves that a mirror is whole.

@@ -1,0 +1,93 @@
+//! What a verification found.
+
+use serde::Serialize;
+
+use crate::block::BlockKey;
+use crate::catalog::{FlistRef, Item};
+
+/// How many of each kind are named; of further ones only the number is kept.
+pub const MAX_NAMED: usize = 100;
+
+/// How many there are, and the first [`MAX_NAMED`] of them.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Listed<T> {
+    /// How many.
+    pub count: u64,
+    /// The first of them.
+    pub first: Vec<T>,
+}
+
+impl<T> Default for Listed<T> {
+    fn default() -> Self {
+        Self {
+            count: 0,
+            first: Vec::new(),
+        }
+    }
+}
+
+impl<T> Listed<T> {
+    pub(super) fn add(&mut self, one: T) {
+        self.count += 1;
+        if self.first.len() < MAX_NAMED {
+            self.first.push(one);
+        }
+    }
+}
+
+/// A block that is not what its key says, or cannot be read.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct DamagedBlock {
+    /// The block.
+    pub key: BlockKey,
+    /// What is wrong with it.
+    pub reason: String,
+}
+
+/// A published flist that is damaged, gone or incomplete.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct DamagedFlist {
+    /// Which.
+    pub place: FlistRef,
+    /// What is wrong with it.
+    pub reason: String,
+    /// How many references lead to a block that is missing or damaged.
+    pub blocks: u64,
+}
+
+/// What a verification found.
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
+#[non_exhaustive]
+pub struct VerifyReport {
+    /// Blocks that were hashed.
+    pub blocks: u64,
+    /// Their bytes.
+    pub block_bytes: u64,
+    /// Blocks that are damaged.
+    pub damaged_blocks: Listed<DamagedBlock>,
+    /// How many damaged blocks were removed, where that was asked for.
+    pub removed_blocks: u64,
+    /// Flists that were checked.
+    pub flists: u64,
+    /// Flists that are damaged, gone, or lack blocks.
+    pub damaged_flists: Listed<DamagedFlist>,
+    /// Links and links to tags that were followed, those in tags included.
+    pub links: u64,
+    /// Tags.
+    pub tags: u64,
+    /// Links that lead nowhere, as upstream's own do. Not damage: an flist that was published and
+    /// is gone is listed under `damaged_flists`.
+    pub dangling: Listed<Item>,
+    /// What else is worth knowing.
+    pub notes: Listed<String>,
+    /// How long it took, in seconds.
+    pub seconds: f64,
+}
+
+impl VerifyReport {
+    /// Whether nothing is damaged.
+    #[must_use]
+    pub fn is_clean(&self) -> bool {
+        self.damaged_blocks.count == 0 && self.damaged_flists.count == 0
+    }
+}

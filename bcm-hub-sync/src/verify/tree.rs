@@ -1,0 +1,275 @@
+//! Checks the published tree.
+
+use std::collections::HashSet;
+use std::io;
+use std::ops::ControlFlow;
+use std::path::Path;
+use std::sync::Arc;
+
+use bcm_core::digest::Md5;
+use bcm_core::progress::{Outcome, SharedProgress, Unit};
+use futures_util::{StreamExt as _, stream};
+
+use super::blocks::blocking;
+use super::{DamagedFlist, VerifyError, VerifyOptions, VerifyReport};
+use crate::block::BlockKey;
+use crate::catalog::local::{self, open_flist};
+use crate::catalog::selection::MAX_CHAIN;
+use crate::catalog::upstream::chain;
+use crate::catalog::{Catalog, Entry, FlistRef, Item};
+use crate::flist::{Flist, FlistError, Limits};
+use crate::layout::Layout;
+use crate::store::{BlockStore, StoreError};
+use crate::sync::state::State;
+
+/// How many keys the store is asked for at once.
+const BATCH: usize = 1024;
+
+/// What all checks share.
+struct Check {
+    layout: Layout,
+    store: Arc<dyn BlockStore>,
+    limits: Limits,
+    scratch: tempfile::TempDir,
+    damaged: HashSet<BlockKey>,
+}
+
+/// Checks every flist, link and tag.
+pub(super) async fn verify(
+    layout: &Layout,
+    store: &Arc<dyn BlockStore>,
+    options: &VerifyOptions,
+    threads: usize,
+    damaged: HashSet<BlockKey>,
+    progress: &SharedProgress,
+    report: &mut VerifyReport,
+) -> Result<(), VerifyError> {
+    let loaded = State::load(&layout.state())?;
+    if let Some(damage) = loaded.damaged {
+        let note =
+            format!("the state of earlier syncs is damaged ({damage}); the next makes it anew");
+        report.notes.add(note);
+    }
+    if layout.publish_journal().exists() {
+        let note = "a publication was interrupted; the next sync finishes it";
+        report.notes.add(note.to_owned());
+    }
+    let scanned = layout.clone();
+    let scan = blocking(move || local::scan(&scanned)).await??;
+    for odd in &scan.odd {
+        let note = format!("{} {}", odd.path.display(), odd.reason);
+        report.notes.add(note);
+    }
+    let catalog = scan.catalog;
+    links(&catalog, report);
+    for place in loaded.state.memory.flists.keys() {
+        if catalog.entry(place).is_none() {
+            report.damaged_flists.add(DamagedFlist {
+                place: place.clone(),
+                reason: "it was published and is gone".to_owned(),
+                blocks: 0,
+            });
+        }
+    }
+    let flists = catalog.entries();
+    let flists: Vec<FlistRef> = flists
+        .filter(|(_, entry)| matches!(entry, Entry::Regular(_)))
+        .map(|(place, _)| place)
+        .collect();
+    if flists.is_empty() {
+        return Ok(());
+    }
+    let hub = layout.hub();
+    let scratch = tempfile::Builder::new().prefix(".verify-").tempdir_in(&hub);
+    let check = Arc::new(Check {
+        layout: layout.clone(),
+        store: Arc::clone(store),
+        limits: options.limits.clone(),
+        scratch: scratch.map_err(|source| VerifyError::Io {
+            operation: "make a folder in",
+            path: hub,
+            source,
+        })?,
+        damaged,
+    });
+    let total = flists.len() as u64;
+    let task = progress.started("checking flists", Unit::Items, Some(total));
+    let mut work = stream::iter(flists)
+        .map(|place| {
+            let check = Arc::clone(&check);
+            blocking(move || {
+                let found = check.flist(&place);
+                (place, found)
+            })
+        })
+        .buffer_unordered(threads.max(1));
+    while let Some(result) = work.next().await {
+        let (place, found) = result?;
+        report.flists += 1;
+        progress.advanced(task, 1, 0);
+        match found? {
+            Found::Whole => {}
+            Found::Note(note) => report.notes.add(format!("{place} {note}")),
+            Found::Damaged { reason, blocks } => report.damaged_flists.add(DamagedFlist {
+                place,
+                reason,
+                blocks,
+            }),
+        }
+    }
+    let outcome = match report.damaged_flists.count {
+        0 => Outcome::Done,
+        count => Outcome::Partial(format!("{count} are damaged or incomplete")),
+    };
+    progress.finished(task, &outcome);
+    Ok(())
+}
+
+/// Follows every link.
+fn links(catalog: &Catalog, report: &mut VerifyReport) {
+    for (place, entry) in catalog.entries() {
+        let resolves = match entry {
+            Entry::Regular(_) => continue,
+            Entry::Symlink(_) => resolves(catalog, place.clone()),
+            Entry::TagLink(link) => catalog.tag(&link.target).is_some(),
+        };
+        report.links += 1;
+        if !resolves {
+            report.dangling.add(Item::Entry(place));
+        }
+    }
+    for (place, tag) in catalog.tags() {
+        report.tags += 1;
+        let mut whole = true;
+        for link in tag.links.values() {
+            report.links += 1;
+            whole &= resolves(catalog, link.target.resolve(&place.repository));
+        }
+        if !whole {
+            report.dangling.add(Item::Tag(place));
+        }
+    }
+}
+
+/// Whether following links from `place` ends at an flist.
+fn resolves(catalog: &Catalog, mut place: FlistRef) -> bool {
+    for _ in 0..=MAX_CHAIN {
+        match catalog.entry(&place) {
+            Some(Entry::Regular(_)) => return true,
+            Some(Entry::Symlink(link)) => place = link.target.resolve(&place.repository),
+            Some(Entry::TagLink(_)) | None => return false,
+        }
+    }
+    false
+}
+
+enum Found {
+    Whole,
+    Note(&'static str),
+    Damaged { reason: String, blocks: u64 },
+}
+
+impl Check {
+    fn flist(&self, place: &FlistRef) -> Result<Found, VerifyError> {
+        let path = self
+            .layout
+            .users()
+            .join(&place.repository)
+            .join(&place.name);
+        let mut tries = 0;
+        let record = loop {
+            // A sync may replace file and record while they are read, one just after the other.
+            let state = State::load(&self.layout.state())?.state;
+            let record = state.memory.flists.get(place).cloned();
+            let md5 = match self.md5(place) {
+                Ok(md5) => md5,
+                Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Found::Whole),
+                Err(error) => {
+                    let reason = format!("it cannot be read: {error}");
+                    return Ok(Found::Damaged { reason, blocks: 0 });
+                }
+            };
+            match &record {
+                Some(record) if record.file_md5 != md5 => {
+                    tries += 1;
+                    if tries < 2 {
+                        continue;
+                    }
+                    return Ok(Found::Damaged {
+                        reason: format!(
+                            "its MD5 is {md5}, and was {} when it was published",
+                            record.file_md5
+                        ),
+                        blocks: 0,
+                    });
+                }
+                _ => break record,
+            }
+        };
+        let lacking = match self.lacking(&path)? {
+            Ok(lacking) => lacking,
+            Err(error) => {
+                let reason = chain(&error);
+                return Ok(Found::Damaged { reason, blocks: 0 });
+            }
+        };
+        Ok(match (lacking, record) {
+            (0, Some(_)) => Found::Whole,
+            (0, None) => Found::Note("is not remembered by any sync"),
+            (_, Some(record)) if !record.blocks => Found::Note("was published without its blocks"),
+            (blocks, _) => Found::Damaged {
+                reason: format!("{blocks} of its blocks are missing or damaged"),
+                blocks,
+            },
+        })
+    }
+
+    fn md5(&self, place: &FlistRef) -> io::Result<Md5> {
+        let users = self.layout.users();
+        let (file, _) = open_flist(&users, &place.repository, &place.name)?;
+        Md5::of_reader(file)
+    }
+
+    /// How many references of the flist lead to no block, or to a damaged one.
+    fn lacking(&self, path: &Path) -> Result<Result<u64, FlistError>, StoreError> {
+        let flist = match Flist::open(path, &self.limits, self.scratch.path()) {
+            Ok(flist) => flist,
+            Err(error) => return Ok(Err(error)),
+        };
+        let mut lacking = 0;
+        let mut batch = Vec::with_capacity(BATCH);
+        let mut failed = None;
+        let walked = flist.for_each_block(&mut |key| {
+            batch.push(*key);
+            if batch.len() == BATCH {
+                match self.look(&mut batch) {
+                    Ok(count) => lacking += count,
+                    Err(error) => {
+                        failed = Some(error);
+                        return ControlFlow::Break(());
+                    }
+                }
+            }
+            ControlFlow::Continue(())
+        });
+        if let Err(error) = walked {
+            return Ok(Err(error));
+        }
+        if let Some(error) = failed {
+            return Err(error);
+        }
+        Ok(Ok(lacking + self.look(&mut batch)?))
+    }
+
+    fn look(&self, batch: &mut Vec<BlockKey>) -> Result<u64, StoreError> {
+        batch.sort_unstable();
+        let held = self.store.contains(batch)?;
+        let lacking = batch
+            .iter()
+            .zip(held)
+            .filter(|(key, held)| !held || self.damaged.contains(key))
+            .count();
+        batch.clear();
+        Ok(lacking as u64)
+    }
+}
