@@ -7,13 +7,12 @@ use std::time::{Duration, Instant};
 use tokio::time::timeout;
 
 use super::snapshot::Snapshot;
+use crate::catalog::local::LocalError;
 use crate::layout::Layout;
 
-/// How often a tree that changes while it is read is read again.
-const MAX_SCANS: usize = 5;
 /// How long a request waits for a new snapshot before it makes do with the one there is.
 const PATIENCE: Duration = Duration::from_secs(5);
-/// How long a request for an flist that was replaced waits for the publication to end.
+/// How long a look waits for the end of a publication that it ran into.
 const PUBLICATION_PATIENCE: Duration = Duration::from_secs(2);
 
 /// The tree of one data folder, watched.
@@ -36,11 +35,13 @@ struct Current {
     error: Option<String>,
 }
 
-/// Whether a publication that is under way is waited for.
+/// Why the tree is looked at.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Publication {
-    KeepOld,
-    LookAnyway,
+enum Need {
+    /// It may have changed. The old snapshot will do while a publication is under way.
+    IfOutdated,
+    /// It has changed under the old snapshot.
+    Now,
 }
 
 impl Watch {
@@ -70,7 +71,7 @@ impl Watch {
             let look = tokio::spawn(async move {
                 let _looking = this.looked.lock().await;
                 if this.is_due() {
-                    this.look(Publication::KeepOld, false).await;
+                    this.look(Need::IfOutdated).await;
                 }
             });
             let _ = timeout(PATIENCE, look).await;
@@ -88,12 +89,7 @@ impl Watch {
         let look = tokio::spawn(async move {
             let _looking = this.looked.lock().await;
             if this.load().is_some_and(|now| Arc::ptr_eq(&now, &known)) {
-                // A publication that is still under way after that has probably crashed. Every
-                // flist that it has renamed is whole, so a mixed view beats none.
-                let waiting = Arc::clone(&this);
-                let waited = tokio::task::spawn_blocking(move || waiting.wait_for_publication());
-                let _ = waited.await;
-                this.look(Publication::LookAnyway, true).await;
+                this.look(Need::Now).await;
             }
         });
         let _ = timeout(PATIENCE, look).await;
@@ -129,9 +125,9 @@ impl Watch {
         self.layout.publish_journal().exists()
     }
 
-    async fn look(self: &Arc<Self>, publication: Publication, force: bool) {
+    async fn look(self: &Arc<Self>, need: Need) {
         let this = Arc::clone(self);
-        let looked = tokio::task::spawn_blocking(move || this.look_now(publication, force)).await;
+        let looked = tokio::task::spawn_blocking(move || this.look_now(need)).await;
         if let Err(error) = looked {
             tracing::error!(%error, "looking at the tree failed");
         }
@@ -143,62 +139,64 @@ impl Watch {
     }
 
     /// Takes a new snapshot if one is needed and can be had. Blocks.
-    fn look_now(&self, publication: Publication, force: bool) {
+    fn look_now(&self, need: Need) {
         let old = self.load();
-        let keep_old = publication == Publication::KeepOld && old.is_some();
-        if old.is_none() {
-            self.wait_for_publication();
-        }
-        if keep_old && self.journal_exists() {
-            return;
-        }
         if let Some(old) = &old
-            && !force
-            && self.error().is_none()
-            && !old.is_outdated(&self.layout)
+            && need == Need::IfOutdated
         {
-            return;
-        }
-        for attempt in 1..=MAX_SCANS {
-            match Snapshot::take(&self.layout) {
-                Ok(_) if keep_old && self.journal_exists() => {
-                    // What was seen may be half of the old and half of the new. The next look
-                    // finds the tree changed again.
-                    return;
-                }
-                Ok(snapshot) if attempt < MAX_SCANS && snapshot.has_moved() => {}
-                Ok(snapshot) => {
-                    for odd in snapshot.odd() {
-                        tracing::debug!(path = %odd.path.display(), odd.reason, "left out");
-                    }
-                    return self.replace(Some(snapshot), None);
-                }
-                Err(error) => {
-                    let mut text = error.to_string();
-                    if let Some(source) = std::error::Error::source(&error) {
-                        text = format!("{text}: {source}");
-                    }
-                    tracing::error!(error = text, "the tree cannot be read");
-                    return self.replace(None, Some(text));
-                }
+            if self.journal_exists() {
+                return;
+            }
+            if self.error().is_none() && !old.is_outdated(&self.layout) {
+                return;
             }
         }
-    }
-
-    /// Gives a publication that is under way a moment to end. Blocks.
-    fn wait_for_publication(&self) {
+        let may_keep_old = old.is_some() && need == Need::IfOutdated;
         let deadline = Instant::now() + PUBLICATION_PATIENCE;
-        while self.journal_exists() && Instant::now() < deadline {
-            std::thread::sleep(Duration::from_millis(20));
+        loop {
+            // A publication that does not end has probably crashed. Every flist that it has
+            // renamed is whole, so a mixed view beats none.
+            while self.journal_exists() && Instant::now() < deadline {
+                std::thread::sleep(Duration::from_millis(10));
+            }
+            let taken = Snapshot::take(&self.layout);
+            let disturbed = match &taken {
+                Ok(snapshot) => self.journal_exists() || snapshot.has_moved(),
+                Err(_) => false,
+            };
+            if disturbed && Instant::now() < deadline {
+                // What was seen may be half of the old and half of the new.
+                continue;
+            }
+            if disturbed && may_keep_old && self.journal_exists() {
+                // The next look finds the tree changed again.
+                return;
+            }
+            return self.replace(taken);
         }
     }
 
-    fn replace(&self, snapshot: Option<Snapshot>, error: Option<String>) {
+    fn replace(&self, taken: Result<Snapshot, LocalError>) {
         let mut current = self.current.write().unwrap_or_else(PoisonError::into_inner);
-        if let Some(snapshot) = snapshot {
-            current.snapshot = Some(Arc::new(snapshot));
+        match taken {
+            Ok(snapshot) => {
+                for odd in snapshot.odd() {
+                    tracing::debug!(path = %odd.path.display(), odd.reason, "left out");
+                }
+                *current = Current {
+                    snapshot: Some(Arc::new(snapshot)),
+                    error: None,
+                };
+            }
+            Err(error) => {
+                let mut text = error.to_string();
+                if let Some(source) = std::error::Error::source(&error) {
+                    text = format!("{text}: {source}");
+                }
+                tracing::error!(error = text, "the tree cannot be read");
+                current.error = Some(text);
+            }
         }
-        current.error = error;
         drop(current);
         self.changed.notify_one();
     }

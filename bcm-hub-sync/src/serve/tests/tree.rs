@@ -181,7 +181,7 @@ async fn no_answer_mixes_two_publications() {
                 .unwrap();
             }
             fs::remove_file(layout.publish_journal()).unwrap();
-            std::thread::sleep(Duration::from_millis(3));
+            std::thread::sleep(Duration::from_millis(60));
             round += 1;
         }
         round
