@@ -8,6 +8,7 @@
 
 pub mod bcm;
 pub mod chance;
+pub mod delay_proxy;
 pub mod fixtures;
 pub mod mirror;
 pub mod origin;

@@ -1,0 +1,127 @@
+//! How fast blocks are synced, in one run on one machine, as ratios:
+//!
+//! - against the raw limit: pipelined reads from the same source, thrown away as they come;
+//! - against the way of a script: one request at a time, four round trips a block.
+//!
+//! With no delay, and through a proxy that makes a round trip 50 ms long. Run it with
+//! `cargo bench -p bcm-tests --bench block_sync`.
+
+mod measure;
+mod source;
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use measure::{Rate, Store};
+
+/// The source's blocks; their sizes are spread as a hub's are, 10 kB on average.
+const BLOCKS: u32 = 20_000;
+
+/// Half of a long round trip.
+const DELAY: Duration = Duration::from_millis(25);
+
+/// Each measurement is made this often and the best is taken: others use this machine, too.
+const ROUNDS: usize = 3;
+
+fn main() {
+    let arguments: Vec<String> = std::env::args().collect();
+    if let Some(kind) = arguments.iter().position(|a| a == "--source") {
+        return source::serve(arguments.get(kind + 1).map(String::as_str));
+    }
+    if !arguments.iter().any(|a| a == "--bench") {
+        println!("this is a bench: run it with `cargo bench`");
+        return;
+    }
+    let blocks = source::blocks(BLOCKS);
+    let bytes: u64 = blocks.iter().map(|b| b.payload().len() as u64).sum();
+    let source = source::Source::start();
+    println!(
+        "source: {}, in a process of its own, on loopback; {} processors",
+        source.what,
+        std::thread::available_parallelism().map_or(1, usize::from)
+    );
+    println!(
+        "{BLOCKS} blocks, {:.1} MB, {:.1} kB on average; best of {ROUNDS} rounds\n",
+        bytes as f64 / 1e6,
+        bytes as f64 / 1e3 / f64::from(BLOCKS)
+    );
+
+    let keys: Vec<_> = blocks.iter().map(|b| *b.key()).collect();
+    let runtime = tokio::runtime::Runtime::new().expect("a runtime");
+    serving(&source, bytes);
+    for (title, address, sample) in [
+        ("no delay", source.direct, 4000),
+        ("50 ms round trip", source.delayed, 20),
+    ] {
+        println!("{title}");
+        let mut raw = [Rate::default(); 2];
+        let mut synced = [Rate::default(); 3];
+        for _ in 0..ROUNDS {
+            for (rate, connections) in raw.iter_mut().zip([1, 4]) {
+                rate.better(measure::raw(address, &blocks, connections));
+            }
+            let kinds = [
+                (Store::Memory, true),
+                (Store::Memory, false),
+                (Store::Embedded, true),
+            ];
+            for (rate, (store, timestamps)) in synced.iter_mut().zip(kinds) {
+                rate.better(measure::synced(&runtime, address, &keys, store, timestamps));
+            }
+        }
+        let script = measure::one_at_a_time(address, source.direct, &keys[..sample]);
+        show("raw pipelined reads, 1 connection", raw[0], None);
+        show("raw pipelined reads, 4 connections", raw[1], None);
+        let limit = if raw[0].per_second() > raw[1].per_second() {
+            raw[0]
+        } else {
+            raw[1]
+        };
+        show("one request at a time", script, None);
+        println!(
+            "    ({sample} blocks only; EXISTS and another near, GET and KEYTIME far; nothing stored)"
+        );
+        let against = Some((limit, script));
+        show("bcm, in memory", synced[0], against);
+        show("bcm, in memory, without times", synced[1], against);
+        show("bcm, embedded store, flushed", synced[2], against);
+        println!();
+    }
+}
+
+/// The server alone: blocks through its port against the same bytes out of memory.
+fn serving(source: &source::Source, bytes: u64) {
+    let blocks = source::blocks(BLOCKS);
+    let mut echo = Rate::default();
+    let mut served = Rate::default();
+    for _ in 0..ROUNDS {
+        echo.better(measure::drain(source.echo, u64::from(BLOCKS), bytes));
+        served.better(measure::raw(source.direct, &blocks, 1));
+    }
+    println!("blocks through a port, 1 connection");
+    show("the same bytes from memory, no protocol", echo, None);
+    show(&source.what, served, None);
+    println!(
+        "    {:.2} of the bytes from memory\n",
+        served.per_second() / echo.per_second()
+    );
+}
+
+fn show(name: &str, rate: Rate, against: Option<(Rate, Rate)>) {
+    let ratios = against.map_or(String::new(), |(raw, script)| {
+        format!(
+            "   {:.2} of raw, {:.0} × one at a time",
+            rate.per_second() / raw.per_second(),
+            rate.per_second() / script.per_second()
+        )
+    });
+    println!(
+        "  {name:<42} {:>9.0} blocks/s {:>8.2} MB/s{ratios}",
+        rate.per_second(),
+        rate.megabytes_per_second()
+    );
+}
+
+fn loopback(port: u16) -> SocketAddr {
+    SocketAddr::from(([127, 0, 0, 1], port))
+}

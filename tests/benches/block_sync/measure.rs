@@ -1,0 +1,219 @@
+//! What is measured.
+
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use bcm_hub_sync::block::BlockKey;
+use bcm_hub_sync::store::embedded::{Access, EmbeddedStore};
+use bcm_hub_sync::store::memory::MemoryStore;
+use bcm_hub_sync::store::{BlockStore, VerifiedBlock};
+use bcm_hub_sync::sync::blocks::{FetchOptions, fetch_blocks};
+use bcm_hub_sync::zdb::ZdbAddress;
+use tokio::runtime::Runtime;
+use tokio_util::sync::CancellationToken;
+
+/// So much in so long.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Rate {
+    blocks: u64,
+    bytes: u64,
+    time: Duration,
+}
+
+impl Rate {
+    pub fn per_second(self) -> f64 {
+        self.blocks as f64 / self.time.as_secs_f64()
+    }
+
+    pub fn megabytes_per_second(self) -> f64 {
+        self.bytes as f64 / 1e6 / self.time.as_secs_f64()
+    }
+
+    /// Keeps the better of the two.
+    pub fn better(&mut self, other: Self) {
+        if self.blocks == 0 || other.per_second() > self.per_second() {
+            *self = other;
+        }
+    }
+}
+
+/// Where synced blocks go.
+#[derive(Debug, Clone, Copy)]
+pub enum Store {
+    Memory,
+    Embedded,
+}
+
+fn request(out: &mut Vec<u8>, command: &str, key: &BlockKey) {
+    let key = key.as_bytes();
+    write!(
+        out,
+        "*2\r\n${}\r\n{command}\r\n${}\r\n",
+        command.len(),
+        key.len()
+    )
+    .expect("memory takes it");
+    out.extend_from_slice(key);
+    out.extend_from_slice(b"\r\n");
+}
+
+/// Reads and throws away `bytes` bytes.
+fn discard(stream: &mut TcpStream, mut bytes: u64) {
+    let mut buffer = vec![0; 256 * 1024];
+    while bytes > 0 {
+        let most = buffer
+            .len()
+            .min(usize::try_from(bytes).unwrap_or(usize::MAX));
+        let count = stream
+            .read(&mut buffer[..most])
+            .expect("the source answers");
+        assert_ne!(count, 0, "the source closed the connection");
+        bytes -= count as u64;
+    }
+}
+
+/// All blocks in pipelines, thrown away without a look at them: what the source and the link can
+/// do.
+pub fn raw(address: SocketAddr, blocks: &[VerifiedBlock], connections: usize) -> Rate {
+    let started = Instant::now();
+    let part = blocks.len().div_ceil(connections);
+    std::thread::scope(|scope| {
+        for blocks in blocks.chunks(part) {
+            scope.spawn(move || {
+                let mut stream = TcpStream::connect(address).expect("the source listens");
+                stream.set_nodelay(true).expect("a socket option");
+                let mut requests = Vec::new();
+                let mut expected = 0;
+                for block in blocks {
+                    request(&mut requests, "GET", block.key());
+                    let size = block.payload().len();
+                    expected += (format!("${size}\r\n").len() + size + 2) as u64;
+                }
+                let mut writing = stream.try_clone().expect("a second handle");
+                std::thread::spawn(move || writing.write_all(&requests));
+                discard(&mut stream, expected);
+            });
+        }
+    });
+    Rate {
+        blocks: blocks.len() as u64,
+        bytes: blocks.iter().map(|b| b.payload().len() as u64).sum(),
+        time: started.elapsed(),
+    }
+}
+
+/// Reads what a port sends by itself.
+pub fn drain(address: SocketAddr, blocks: u64, bytes: u64) -> Rate {
+    let mut stream = TcpStream::connect(address).expect("the source listens");
+    let started = Instant::now();
+    discard(&mut stream, bytes);
+    Rate {
+        blocks,
+        bytes,
+        time: started.elapsed(),
+    }
+}
+
+/// What a script does for each block, one request at a time: two questions to the 0-db that it
+/// writes to, which is near, and two to the one that it reads from, which is far.
+pub fn one_at_a_time(far: SocketAddr, near: SocketAddr, keys: &[BlockKey]) -> Rate {
+    let connect = |address| {
+        let stream = TcpStream::connect(address).expect("the source listens");
+        stream.set_nodelay(true).expect("a socket option");
+        stream
+    };
+    let (mut far, mut near) = (connect(far), connect(near));
+    let mut bytes = 0;
+    let started = Instant::now();
+    for key in keys {
+        ask(&mut near, "EXISTS", key);
+        bytes += ask(&mut far, "GET", key);
+        ask(&mut far, "KEYTIME", key);
+        ask(&mut near, "LENGTH", key);
+    }
+    Rate {
+        blocks: keys.len() as u64,
+        bytes,
+        time: started.elapsed(),
+    }
+}
+
+/// One request and its whole reply; how many bytes of payload that has.
+fn ask(stream: &mut TcpStream, command: &str, key: &BlockKey) -> u64 {
+    let mut out = Vec::new();
+    request(&mut out, command, key);
+    stream.write_all(&out).expect("the source listens");
+    let mut reply = Vec::new();
+    let mut chunk = vec![0; 64 * 1024];
+    loop {
+        let count = stream.read(&mut chunk).expect("the source answers");
+        assert_ne!(count, 0, "the source closed the connection");
+        reply.extend_from_slice(&chunk[..count]);
+        let Some(end) = reply.windows(2).position(|pair| pair == b"\r\n") else {
+            continue;
+        };
+        if reply[0] != b'$' {
+            return 0;
+        }
+        let size = std::str::from_utf8(&reply[1..end]).expect("a length");
+        let size: usize = size.parse().expect("the block is there");
+        if reply.len() >= end + 2 + size + 2 {
+            return size as u64;
+        }
+    }
+}
+
+/// BCM's sync: pipelined, verified, stored and flushed.
+pub fn synced(
+    runtime: &Runtime,
+    address: SocketAddr,
+    keys: &[BlockKey],
+    store: Store,
+    timestamps: bool,
+) -> Rate {
+    let folder = tempfile::tempdir().expect("a folder");
+    let store: Arc<dyn BlockStore> = match store {
+        Store::Memory => Arc::new(MemoryStore::default()),
+        Store::Embedded => Arc::new(
+            EmbeddedStore::open(folder.path().join("blocks"), Access::ReadWrite).expect("a store"),
+        ),
+    };
+    let source =
+        ZdbAddress::new(address.ip().to_string(), address.port(), "default").expect("an address");
+    let options = FetchOptions {
+        timestamps,
+        ..FetchOptions::new(vec![source])
+    };
+    let (sender, receiver) = tokio::sync::mpsc::channel(4);
+    let keys = keys.to_vec();
+    let started = Instant::now();
+    let report = runtime
+        .block_on(async move {
+            tokio::spawn(async move {
+                for keys in keys.chunks(1000) {
+                    if sender.send(keys.to_vec()).await.is_err() {
+                        return;
+                    }
+                }
+            });
+            let progress = bcm_core::progress::none();
+            fetch_blocks(
+                &options,
+                receiver,
+                store,
+                progress,
+                CancellationToken::new(),
+            )
+            .await
+        })
+        .expect("the source is up");
+    let time = started.elapsed();
+    assert_eq!(report.missing, 0, "{report:?}");
+    Rate {
+        blocks: report.fetched,
+        bytes: report.bytes,
+        time,
+    }
+}
