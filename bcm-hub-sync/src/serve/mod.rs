@@ -16,8 +16,8 @@
 //! ```
 //!
 //! How it is built:
-//! - [`Route`](route) turns a path into checked names, once; nothing after it handles paths.
-//! - [`Watch`](watch) keeps a [`Snapshot`](snapshot) of the tree in memory, and swaps it when the
+//! - `route` turns a path into checked names, once; nothing after it handles paths.
+//! - `watch` keeps a `snapshot` of the tree in memory, and swaps it when the
 //!   tree changed. Each request sees one snapshot. When a file on the disk is not the one that the
 //!   snapshot saw, the request is answered from a newer snapshot instead.
 //! - Nothing here writes into the tree, and no link in it is followed by the operating system.
