@@ -13,18 +13,24 @@ use bcm_tests::fixtures;
 use bcm_tests::origin::{BlockFault, Origin};
 use tokio_util::sync::CancellationToken;
 
+/// How long a reply may take where nothing stalls.
+const PATIENT: Duration = Duration::from_secs(30);
+
 fn key(block: &fixtures::Block) -> BlockKey {
     BlockKey::from_bytes(&block.key_bytes()).expect("a key")
 }
 
 /// Fetches every recorded block from `origins` into a fresh embedded store.
-fn fetch(origins: &[&Origin]) -> (Result<FetchReport, FetchError>, Vec<fixtures::Block>) {
+fn fetch(
+    origins: &[&Origin],
+    idle: Duration,
+) -> (Result<FetchReport, FetchError>, Vec<fixtures::Block>) {
     let sources = origins
         .iter()
         .map(|o| o.zdb_url().parse().expect("an address"));
     let options = FetchOptions {
         client: ClientOptions {
-            idle: Duration::from_millis(300),
+            idle,
             ..ClientOptions::default()
         },
         retry: RetryPolicy {
@@ -70,7 +76,7 @@ fn fetch(origins: &[&Origin]) -> (Result<FetchReport, FetchError>, Vec<fixtures:
 
 #[test]
 fn all_of_them_with_their_times() {
-    let (result, stored) = fetch(&[&Origin::recorded()]);
+    let (result, stored) = fetch(&[&Origin::recorded()], PATIENT);
     let report = result.expect("a report");
     assert_eq!((report.fetched, report.missing), (136, 0));
     assert_eq!(stored.len(), 136);
@@ -95,7 +101,13 @@ fn one_bad_block_costs_no_other() {
         let bad = &blocks[(number + 1) * 15];
         let origin = Origin::recorded();
         origin.block_fault(&bad.key, fault.clone());
-        let (result, stored) = fetch(&[&origin]);
+        let stalls = matches!(fault, BlockFault::Stall);
+        let idle = if stalls {
+            Duration::from_millis(600)
+        } else {
+            PATIENT
+        };
+        let (result, stored) = fetch(&[&origin], idle);
         let report = result.unwrap_or_else(|e| panic!("{fault:?}: {e}: {:?}", e.report()));
         assert_eq!(
             (report.fetched, report.missing),
@@ -118,7 +130,7 @@ fn a_second_source_has_what_the_first_one_lacks() {
     first.block_fault(&blocks[5].key, BlockFault::Absent);
     first.block_fault(&blocks[50].key, BlockFault::Bytes(vec![1; 100].into()));
     second.block_fault(&blocks[6].key, BlockFault::Absent);
-    let (result, stored) = fetch(&[&first, &second]);
+    let (result, stored) = fetch(&[&first, &second], PATIENT);
     assert_eq!(result.expect("a report").missing, 0);
     assert_eq!(stored.len(), 136);
     assert!(second.commands()["GET"] < 10, "{:?}", second.commands());
@@ -129,7 +141,7 @@ fn connections_that_end_early_are_made_again() {
     let origin = Origin::recorded();
     for replies in [4, 7, 30] {
         origin.hang_up_after(Some(replies));
-        let (result, stored) = fetch(&[&origin]);
+        let (result, stored) = fetch(&[&origin], PATIENT);
         assert_eq!(result.expect("a report").missing, 0, "{replies}");
         assert_eq!(stored.len(), 136, "{replies}");
     }

@@ -5,6 +5,7 @@ mod block_fetch;
 mod catalogue;
 mod damage;
 mod damaged_flists;
+mod histories;
 mod parsers;
 mod sync_library;
 mod zdb_client;

@@ -14,11 +14,10 @@ fn run<T>(work: impl Future<Output = T>) -> T {
         .block_on(work)
 }
 
-async fn connect(origin: &Origin) -> ZdbClient {
+async fn connect(origin: &Origin, idle: Duration) -> ZdbClient {
     let address: ZdbAddress = origin.zdb_url().parse().expect("an address");
     let options = ClientOptions {
-        connect: Duration::from_millis(500),
-        idle: Duration::from_millis(300),
+        idle,
         ..ClientOptions::default()
     };
     ZdbClient::connect(&address, &options)
@@ -33,7 +32,7 @@ fn every_block_comes_through_a_pipeline() {
     keys.insert(70, vec![0; 16]);
     let mut got = Vec::new();
     run(async {
-        let mut client = connect(&origin).await;
+        let mut client = connect(&origin, Duration::from_secs(30)).await;
         let take = |key: &Vec<u8>, payload| got.push((key.clone(), payload));
         client.get_many(&keys, 32, take).await.expect("all of them");
     });
@@ -52,7 +51,7 @@ fn a_scan_in_pages_gives_the_recorded_order() {
     origin.scan_page(50);
     let mut scanned = Vec::new();
     run(async {
-        let mut client = connect(&origin).await;
+        let mut client = connect(&origin, Duration::from_secs(30)).await;
         let mut cursor = None;
         while let Some(page) = client.scan(cursor.as_deref()).await.expect("a page") {
             scanned.extend(page.entries);
@@ -80,7 +79,7 @@ fn what_breaks_is_an_error_in_time() {
         BlockFault::Oversize(9 * 1024 * 1024),
         BlockFault::Oversize(u64::MAX >> 1),
         BlockFault::Garbage,
-        BlockFault::Error("Namespace gone".into()),
+        BlockFault::Error("Namespace not found".into()),
         BlockFault::Stall,
         BlockFault::Cut,
     ];
@@ -88,7 +87,7 @@ fn what_breaks_is_an_error_in_time() {
         let origin = Origin::recorded();
         origin.block_fault(&key, fault.clone());
         let result = run(async {
-            let mut client = connect(&origin).await;
+            let mut client = connect(&origin, Duration::from_millis(500)).await;
             client.get(&fixtures::unhex(&key)).await
         });
         let error = result.expect_err("it is broken");
