@@ -13,7 +13,7 @@ use super::config::{BlockMode, SyncConfig};
 use super::error::SyncError;
 use super::plan::{Plan, Prepared, now, prepare};
 use super::publication::{Publication, build};
-use super::publish::{self, Failure, Point, PublishError, Step};
+use super::publish::{self, Failure, Point, PublishError, Rolled, Step};
 use super::report::{Counts, MAX_NAMED, Refusals, SyncOutcome, SyncReport};
 use super::stage::{self, Stage, Staged, StagedName};
 use super::state::State;
@@ -81,6 +81,7 @@ pub async fn sync(
     remember(&mut state, &report);
     if publication.steps.is_empty() {
         state.save(&layout.state())?;
+        publish::remove_journal(layout)?;
     } else {
         let failures = publish(layout, &publication, state.clone(), &progress).await?;
         if !failures.is_empty() {
@@ -124,14 +125,23 @@ async fn roll_forward(
     layout: &Layout,
     progress: &SharedProgress,
 ) -> Result<Vec<String>, SyncError> {
-    let rolled = layout.clone();
-    let work = move || publish::roll_forward(&rolled, &mut |_| Ok(()));
+    let own_layout = layout.clone();
+    let work = move || publish::roll_forward(&own_layout, &mut |_| Ok(()));
     let result = tokio::task::spawn_blocking(work).await;
-    let failures = result
+    let rolled = result
         .map_err(SyncError::Panicked)?
         .map_err(|error| SyncError::Publish(error).or_full(layout.root()))?;
-    let Some(failures) = failures else {
-        return Ok(Vec::new());
+    let failures = match rolled {
+        Rolled::Nothing => return Ok(Vec::new()),
+        Rolled::Damaged(why) => {
+            let text = format!(
+                "{} is damaged ({why}); the tree is compared with upstream instead",
+                layout.publish_journal().display()
+            );
+            progress.note(Level::Warning, &text);
+            return Ok(vec![text]);
+        }
+        Rolled::Finished(failures) => failures,
     };
     progress.note(Level::Info, "finished the publication that was interrupted");
     let failed = failures.iter();

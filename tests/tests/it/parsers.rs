@@ -67,13 +67,13 @@ proptest! {
         if let Ok(entries) = parse::repository(&body, &home, NOW, &mut refusals) {
             check_entries(&entries)?;
         }
-        if let Ok(repositories) = parse::fileslist(&body, NOW, &mut refusals) {
+        if let Ok(repositories) = parse::fileslist(&body, NOW, &|_| true, &mut refusals) {
             for (name, entries) in &repositories {
                 prop_assert!(is_one_step(name.as_str()), "{name}");
                 check_entries(entries)?;
             }
         }
-        if let Ok(repositories) = parse::repositories(&body, NOW, &mut refusals) {
+        if let Ok(repositories) = parse::repositories(&body, NOW, &|_| true, &mut refusals) {
             for name in repositories.keys() {
                 prop_assert!(is_one_step(name.as_str()), "{name}");
             }

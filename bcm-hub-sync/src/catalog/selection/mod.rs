@@ -131,6 +131,11 @@ impl Selection {
         self.repositories.matches(name.as_str())
     }
 
+    /// As [`Selection::repository`], of a name that may be no repository's.
+    pub(crate) fn matches_repository(&self, name: &str) -> bool {
+        self.repositories.matches(name)
+    }
+
     /// Whether mirroring begins at an entry or a tag called `name` of a selected repository.
     #[must_use]
     pub fn name(&self, name: &str) -> bool {

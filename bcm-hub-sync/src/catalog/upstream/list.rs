@@ -117,13 +117,15 @@ impl Listing<'_> {
             self.upstreams.fileslist(hub),
             self.upstreams.repositories(hub)
         );
+        let selection = self.selection;
+        let selected = |name: &str| selection.matches_repository(name);
         let mut refusals = Refusals::default();
         let bulk = bulk.and_then(|answer| {
             self.listed_at(answer.date());
-            answer.parse(|body| parse::fileslist(body, self.now, &mut refusals))
+            answer.parse(|body| parse::fileslist(body, self.now, &selected, &mut refusals))
         });
         let infos = infos.and_then(|answer| {
-            answer.parse(|body| parse::repositories(body, self.now, &mut refusals))
+            answer.parse(|body| parse::repositories(body, self.now, &selected, &mut refusals))
         });
         self.listed.refusals.merge(refusals);
         match (bulk, infos) {
@@ -201,9 +203,11 @@ impl Listing<'_> {
         is_last: bool,
     ) -> Result<(), UpstreamError> {
         let (upstreams, hub, now) = (self.upstreams, self.listed.hub, self.now);
+        let selection = self.selection;
         let mut answers = stream::iter(names)
             .map(|name| async move {
                 let mut refusals = Refusals::default();
+                refusals.mute(!selection.repository(&name));
                 let result = upstreams.repository(hub, &name).await;
                 let result = result.and_then(|answer| {
                     let parse = |body: &[u8]| parse::repository(body, &name, now, &mut refusals);

@@ -72,14 +72,9 @@ pub enum PublishError {
         /// The file.
         path: PathBuf,
     },
-    /// The journal is not one.
-    #[error("{} cannot be read; remove it to sync again without it", path.display())]
-    Journal {
-        /// The journal.
-        path: PathBuf,
-        /// Why it cannot be read.
-        source: serde_json::Error,
-    },
+    /// The journal could not be put into JSON.
+    #[error("could not write down what is to be published")]
+    Journal(#[source] serde_json::Error),
     /// The journal was written by a newer version of this program.
     #[error("{} has the format {version}; this version knows {VERSION}", path.display())]
     Newer {
@@ -161,41 +156,47 @@ pub(crate) fn publish(
         state,
     };
     let path = layout.publish_journal();
-    let text = serde_json::to_vec(&journal).map_err(|source| PublishError::Journal {
-        path: path.clone(),
-        source,
-    })?;
+    let text = serde_json::to_vec(&journal).map_err(PublishError::Journal)?;
     atomic_file::write(&path, &text, 0o600)?;
     watch(Point::JournalWritten)?;
     finish(layout, journal, watch)
 }
 
-/// Finishes a publication that was interrupted. `None` where there was none.
-pub(crate) fn roll_forward(
-    layout: &Layout,
-    watch: Watch<'_>,
-) -> Result<Option<Vec<Failure>>, PublishError> {
+/// What came of finishing an earlier publication.
+#[derive(Debug)]
+pub(crate) enum Rolled {
+    /// There was none to finish.
+    Nothing,
+    /// It is finished, but for these.
+    Finished(Vec<Failure>),
+    /// Its journal is damaged, so nobody knows what it was to do. The journal stays, and with it a
+    /// server stays with what it saw before, until the next publication is complete.
+    Damaged(String),
+}
+
+/// Finishes a publication that was interrupted.
+pub(crate) fn roll_forward(layout: &Layout, watch: Watch<'_>) -> Result<Rolled, PublishError> {
     let path = layout.publish_journal();
     let text = match fs::read(&path) {
         Ok(text) => text,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Rolled::Nothing),
         Err(error) => return Err(io_error("read", &path, error)),
     };
     #[derive(Deserialize)]
     struct Version {
         version: u32,
     }
-    let unreadable = |source| PublishError::Journal {
-        path: path.clone(),
-        source,
-    };
-    let Version { version } = serde_json::from_slice(&text).map_err(unreadable)?;
-    if version > VERSION {
-        return Err(PublishError::Newer { path, version });
+    match serde_json::from_slice(&text) {
+        Ok(Version { version }) if version > VERSION => {
+            return Err(PublishError::Newer { path, version });
+        }
+        Ok(_) => {}
+        Err(error) => return Ok(Rolled::Damaged(error.to_string())),
     }
-    let journal = serde_json::from_slice(&text).map_err(unreadable)?;
-    let (_, failures) = finish(layout, journal, watch)?;
-    Ok(Some(failures))
+    match serde_json::from_slice(&text) {
+        Ok(journal) => Ok(Rolled::Finished(finish(layout, journal, watch)?.1)),
+        Err(error) => Ok(Rolled::Damaged(error.to_string())),
+    }
 }
 
 fn finish(
@@ -211,10 +212,18 @@ fn finish(
     }
     state.save(&layout.state())?;
     watch(Point::StateSaved)?;
-    let path = layout.publish_journal();
-    fs::remove_file(&path).map_err(|error| io_error("remove", &path, error))?;
-    atomic_file::sync_dir(&layout.hub())?;
+    remove_journal(layout)?;
     Ok((state, failures))
+}
+
+/// Removes the journal, if there is one: what it says is done, or overtaken.
+pub(crate) fn remove_journal(layout: &Layout) -> Result<(), PublishError> {
+    let path = layout.publish_journal();
+    match fs::remove_file(&path) {
+        Ok(()) => Ok(atomic_file::sync_dir(&layout.hub())?),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        Err(error) => Err(io_error("remove", &path, error)),
+    }
 }
 
 fn io_error(operation: &'static str, path: &Path, source: io::Error) -> PublishError {

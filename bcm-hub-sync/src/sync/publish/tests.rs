@@ -225,16 +225,19 @@ fn a_crash_at_any_point_is_made_good_by_the_next_run() {
         );
         // A second crash while making good the first.
         let _ = roll_forward(&mirror.layout, &mut stop);
-        let failures = roll_forward(&mirror.layout, &mut go).unwrap();
-        assert!(
-            failures.is_none_or(|failures| failures.is_empty()),
-            "{crash:?}"
-        );
+        match roll_forward(&mirror.layout, &mut go).unwrap() {
+            Rolled::Nothing => {}
+            Rolled::Finished(failures) => assert!(failures.is_empty(), "{crash:?}"),
+            Rolled::Damaged(why) => panic!("{crash:?}: {why}"),
+        }
         assert_eq!(mirror.catalog(), undisturbed.catalog(), "{crash:?}");
         let content = fs::read(mirror.layout.users().join("a/one.flist")).unwrap();
         assert_eq!(content, b"one, again");
         assert_eq!(State::load(&mirror.layout.state()).unwrap().state, state(2));
-        assert!(roll_forward(&mirror.layout, &mut go).unwrap().is_none());
+        assert!(matches!(
+            roll_forward(&mirror.layout, &mut go).unwrap(),
+            Rolled::Nothing
+        ));
         assert_eq!(
             fs::read_dir(mirror.layout.staging()).unwrap().count(),
             0,
@@ -312,12 +315,18 @@ fn planted_links_lead_nowhere() {
 }
 
 #[test]
-fn a_journal_that_cannot_be_read_is_named() {
+fn a_damaged_and_a_newer_journal_are_told_apart() {
     let mirror = Mirror::new();
-    assert!(roll_forward(&mirror.layout, &mut go).unwrap().is_none());
-    fs::write(mirror.layout.publish_journal(), "{").unwrap();
-    let error = roll_forward(&mirror.layout, &mut go).unwrap_err();
-    assert!(error.to_string().contains("publish.json"), "{error}");
+    assert!(matches!(
+        roll_forward(&mirror.layout, &mut go).unwrap(),
+        Rolled::Nothing
+    ));
+    for damaged in ["{", "", r#"{"version": 1, "steps": [], "state": 7}"#] {
+        fs::write(mirror.layout.publish_journal(), damaged).unwrap();
+        let rolled = roll_forward(&mirror.layout, &mut go).unwrap();
+        assert!(matches!(rolled, Rolled::Damaged(_)), "{damaged:?}");
+        assert!(mirror.layout.publish_journal().exists());
+    }
     fs::write(mirror.layout.publish_journal(), r#"{"version": 9}"#).unwrap();
     let error = roll_forward(&mirror.layout, &mut go).unwrap_err();
     assert!(matches!(error, PublishError::Newer { version: 9, .. }));

@@ -43,19 +43,19 @@ fn config(origins: &[&Origin]) -> SyncConfig {
     let zdbs = origins.iter().map(|origin| origin.zdb_url());
     config.upstream_zdb = zdbs.map(|url| url.parse().expect("an address")).collect();
     config.http = HttpOptions {
-        connect: Duration::from_millis(500),
-        first_byte: Duration::from_millis(500),
-        idle: Duration::from_millis(500),
+        connect: Duration::from_millis(400),
+        first_byte: Duration::from_millis(400),
+        idle: Duration::from_millis(400),
         ..HttpOptions::default()
     };
     config.retry = RetryPolicy {
-        attempts: 3,
+        attempts: 2,
         first: Duration::from_millis(1),
         longest: Duration::from_millis(2),
     };
     config.fetch.retry = config.retry.clone();
-    config.fetch.client.connect = Duration::from_millis(500);
-    config.fetch.client.idle = Duration::from_millis(500);
+    config.fetch.client.connect = Duration::from_millis(400);
+    config.fetch.client.idle = Duration::from_millis(400);
     config.delete_after = Some(Duration::ZERO);
     config.max_delete = 0.5;
     config

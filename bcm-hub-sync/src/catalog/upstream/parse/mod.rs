@@ -78,22 +78,26 @@ pub struct Light {
     pub md5: Option<Md5>,
 }
 
-/// Reads `/api/repositories`. `now` is this machine's time in seconds since 1970.
+/// Reads `/api/repositories`. `now` is this machine's time in seconds since 1970. What is refused
+/// of a repository that is not `selected` is not named.
 ///
 /// # Errors
 /// The answer as a whole is not a JSON array.
 pub fn repositories(
     body: &[u8],
     now: i64,
+    selected: &dyn Fn(&str) -> bool,
     refusals: &mut Refusals,
 ) -> Result<BTreeMap<RepoName, RepositoryInfo>, ParseError> {
     let mut found = BTreeMap::new();
     let mut refused = Refusals::default();
     each_element(body, |object| {
+        refused.mute(false);
         let fields = match fields(object) {
             Ok(fields) => fields,
             Err(reason) => return refused.add(None, "/api/repositories", reason),
         };
+        refused.mute(matches!(&fields.name, Scalar::Text(name) if !selected(name)));
         let name = match text(&fields.name, "name").and_then(|text| named(text, RepoName::new)) {
             Ok(name) => name,
             Err(reason) => return refused.add(None, &describe(&fields.name), reason),
@@ -124,17 +128,19 @@ pub fn repositories(
     Ok(found)
 }
 
-/// Reads `/api/fileslist`.
+/// Reads `/api/fileslist`. What is refused of a repository that is not `selected` is not named.
 ///
 /// # Errors
 /// The answer as a whole is not a JSON object.
 pub fn fileslist(
     body: &[u8],
     now: i64,
+    selected: &dyn Fn(&str) -> bool,
     refusals: &mut Refusals,
 ) -> Result<BTreeMap<RepoName, Entries>, ParseError> {
     let mut list = FilesList {
         now,
+        selected,
         current: None,
         found: BTreeMap::new(),
         refused: Refusals::default(),
@@ -144,15 +150,17 @@ pub fn fileslist(
     Ok(list.found)
 }
 
-struct FilesList {
+struct FilesList<'a> {
     now: i64,
+    selected: &'a dyn Fn(&str) -> bool,
     current: Option<(RepoName, Entries)>,
     found: BTreeMap<RepoName, Entries>,
     refused: Refusals,
 }
 
-impl Lists for FilesList {
+impl Lists for FilesList<'_> {
     fn begins(&mut self, name: &str) -> bool {
+        self.refused.mute(!(self.selected)(name));
         let name = match named(name, RepoName::new) {
             Ok(name) => name,
             Err(reason) => {
@@ -199,7 +207,7 @@ pub fn repository(
     refusals: &mut Refusals,
 ) -> Result<Entries, ParseError> {
     let mut entries = Entries::default();
-    let mut refused = Refusals::default();
+    let mut refused = refusals.same_voice();
     each_element(body, |object| {
         entry(object, home, now, &mut entries, &mut refused);
     })?;

@@ -26,6 +26,7 @@ pub struct Refusals {
     total: u64,
     kept: BTreeSet<Item>,
     unread: BTreeSet<RepoName>,
+    muted: bool,
 }
 
 impl Refusals {
@@ -54,6 +55,20 @@ impl Refusals {
         &self.unread
     }
 
+    /// From now on, what is refused is only noted as to be kept, or named and counted again. What
+    /// nobody asked for is nobody's concern, unless a link leads to it.
+    pub fn mute(&mut self, muted: bool) {
+        self.muted = muted;
+    }
+
+    /// An empty one that is muted as this one is.
+    pub(super) fn same_voice(&self) -> Self {
+        Self {
+            muted: self.muted,
+            ..Self::default()
+        }
+    }
+
     /// Refuses the listing of the repository `name` as a whole.
     pub fn add_unread(&mut self, name: &RepoName, reason: String) {
         self.unread.insert(name.clone());
@@ -62,8 +77,11 @@ impl Refusals {
 
     /// Refuses `subject`, which is `item` where that is known.
     pub fn add(&mut self, item: Option<Item>, subject: &str, reason: String) {
-        self.total += 1;
         self.kept.extend(item);
+        if self.muted {
+            return;
+        }
+        self.total += 1;
         if self.named.len() < MAX_NAMED {
             let subject = super::clipped(subject);
             self.named.push(Refused { subject, reason });

@@ -3,6 +3,8 @@ use proptest::prelude::*;
 
 const NOW: i64 = 1_790_000_000;
 
+const ALL: fn(&str) -> bool = |_| true;
+
 fn recorded(name: &str) -> Vec<u8> {
     let folder = concat!(
         env!("CARGO_MANIFEST_DIR"),
@@ -22,10 +24,10 @@ fn entry_name(name: &str) -> EntryName {
 #[test]
 fn the_recorded_answers_are_read() {
     let mut refusals = Refusals::default();
-    let repositories = repositories(&recorded("000.body"), NOW, &mut refusals).unwrap();
+    let repositories = repositories(&recorded("000.body"), NOW, &ALL, &mut refusals).unwrap();
     assert_eq!(repositories.len(), 5);
     assert_eq!(repositories[&repo("tf-zos")].updated, Some(1_735_710_000));
-    let all = fileslist(&recorded("002.body"), NOW, &mut refusals).unwrap();
+    let all = fileslist(&recorded("002.body"), NOW, &ALL, &mut refusals).unwrap();
     assert_eq!(all.len(), 5);
     assert_eq!(all[&repo("empty.3bot")], Entries::default());
     let alice = repository(
@@ -64,22 +66,22 @@ fn the_recorded_answers_are_read() {
 fn a_page_is_no_answer() {
     let page = recorded("012.body");
     let mut refusals = Refusals::default();
-    assert!(repositories(&page, NOW, &mut refusals).is_err());
-    assert!(fileslist(&page, NOW, &mut refusals).is_err());
+    assert!(repositories(&page, NOW, &ALL, &mut refusals).is_err());
+    assert!(fileslist(&page, NOW, &ALL, &mut refusals).is_err());
     assert!(md5(&page).is_err());
     assert!(light(&page, NOW).is_err());
     assert!(matches!(
-        fileslist(b"[]", NOW, &mut refusals),
+        fileslist(b"[]", NOW, &ALL, &mut refusals),
         Err(ParseError::Outline {
             found: "an array",
             ..
         })
     ));
     for cut in [&br#"{"a": [{"name": "x"#[..], br#"{"a": []} {}"#, b""] {
-        assert!(fileslist(cut, NOW, &mut refusals).is_err());
+        assert!(fileslist(cut, NOW, &ALL, &mut refusals).is_err());
     }
     let deep = [b"{\"a\": ".to_vec(), vec![b'['; 100_000]].concat();
-    assert!(fileslist(&deep, NOW, &mut refusals).is_err());
+    assert!(fileslist(&deep, NOW, &ALL, &mut refusals).is_err());
 }
 
 /// One listing with a good entry and `bad`; answers with the reason for the refusal.
@@ -200,7 +202,7 @@ fn the_first_of_two_is_taken_and_what_is_held_is_kept() {
 fn a_bad_repository_does_not_take_the_others_along() {
     let body = br#"{"..": [], "a": {"x": [1]}, "b": [], "b": [{}], ".tag-x": 1, "c": null}"#;
     let mut refusals = Refusals::default();
-    let found = fileslist(body, NOW, &mut refusals).unwrap();
+    let found = fileslist(body, NOW, &ALL, &mut refusals).unwrap();
     assert_eq!(
         found.keys().map(RepoName::as_str).collect::<Vec<_>>(),
         ["a", "b", "c"]
@@ -210,7 +212,7 @@ fn a_bad_repository_does_not_take_the_others_along() {
     let body = br#"[{"name":"a","official":"yes","updated":1},{"name":"b","updated":-4},
         {"name":"../c","updated":1}, 3]"#;
     let mut refusals = Refusals::default();
-    let found = repositories(body, NOW, &mut refusals).unwrap();
+    let found = repositories(body, NOW, &ALL, &mut refusals).unwrap();
     assert_eq!(found.len(), 1);
     assert_eq!(
         found[&repo("b")],
@@ -220,6 +222,19 @@ fn a_bad_repository_does_not_take_the_others_along() {
         }
     );
     assert_eq!(refusals.total(), 4);
+}
+
+#[test]
+fn what_nobody_asked_for_is_kept_but_not_named() {
+    let body = br#"{"..": [], "a": [1, {"name": "x"}], "b": 7, "c": [{"name": "y"}]}"#;
+    let mut refusals = Refusals::default();
+    let found = fileslist(body, NOW, &|name| name == "c", &mut refusals).unwrap();
+    assert_eq!(found.len(), 3);
+    assert_eq!((refusals.total(), refusals.named().len()), (1, 1));
+    assert_eq!(refusals.named()[0].subject, "c/y");
+    assert!(refusals.unread().contains("b"));
+    let item = Item::entry(&repo("a"), &entry_name("x"));
+    assert!(refusals.kept().contains(&item));
 }
 
 #[test]
@@ -261,8 +276,8 @@ proptest! {
     #[test]
     fn no_bytes_make_it_panic(body in proptest::collection::vec(any::<u8>(), 0..200)) {
         let mut refusals = Refusals::default();
-        let _ = repositories(&body, NOW, &mut refusals);
-        let _ = fileslist(&body, NOW, &mut refusals);
+        let _ = repositories(&body, NOW, &ALL, &mut refusals);
+        let _ = fileslist(&body, NOW, &ALL, &mut refusals);
         let _ = light(&body, NOW);
         let _ = md5(&body);
     }
