@@ -50,4 +50,4 @@ mod workers;
 mod tests;
 
 pub use options::{ServeLimits, ServeOptions};
-pub use server::{HubServer, ServeError};
+pub use server::{HubServer, Refresher, ServeError};

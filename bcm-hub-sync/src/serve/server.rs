@@ -20,6 +20,7 @@ use super::app::App;
 use super::body::Tracked;
 use super::guard::{Guarded, Requests};
 use super::options::{ServeLimits, ServeOptions};
+use super::watch::Watch;
 
 /// Connections that wait to be accepted.
 const BACKLOG: u32 = 1024;
@@ -61,6 +62,20 @@ pub struct HubServer {
     app: Arc<App>,
 }
 
+/// Makes a [`HubServer`] look at its tree without waiting for [`ServeOptions::refresh`]: for who
+/// publishes in the same process and wants the next request to see it.
+#[derive(Debug, Clone)]
+pub struct Refresher {
+    watch: Arc<Watch>,
+}
+
+impl Refresher {
+    /// Looks at the tree; when this returns, requests are answered from what is there now.
+    pub async fn refresh(&self) {
+        self.watch.refresh().await;
+    }
+}
+
 impl HubServer {
     /// Listens on all addresses and looks at the tree for the first time. A tree that cannot be
     /// read is no reason to fail: the server says so to whoever asks, and tries again.
@@ -96,6 +111,14 @@ impl HubServer {
     #[must_use]
     pub fn local_addrs(&self) -> &[SocketAddr] {
         &self.addresses
+    }
+
+    /// Makes this server look at its tree at once, also while it runs.
+    #[must_use]
+    pub fn refresher(&self) -> Refresher {
+        Refresher {
+            watch: Arc::clone(&self.app.watch),
+        }
     }
 
     /// Serves until `cancel`, then lets the answers that are under way end, for at most

@@ -79,6 +79,12 @@ impl Watch {
         self.load()
     }
 
+    /// Looks at the tree now, whenever that was last done.
+    pub(super) async fn refresh(self: &Arc<Self>) {
+        let _looking = self.looked.lock().await;
+        self.look(Need::IfOutdated).await;
+    }
+
     /// The snapshot after something on the disk was found to differ from `known`.
     pub(super) async fn newer_than(
         self: &Arc<Self>,
