@@ -4,7 +4,10 @@
 use std::error::Error;
 use std::io;
 
+use bcm_core::http::{HttpError, HttpErrorKind};
 use bcm_core::lock::LockError;
+use bcm_hub_sync::store::StoreError;
+use bcm_hub_sync::zdb::client::ClientError;
 use serde::Serialize;
 
 use crate::exit_code::ExitCode;
@@ -49,6 +52,26 @@ impl Failure {
     pub(crate) fn with_hint(mut self, hint: impl Into<String>) -> Self {
         self.hint = Some(hint.into());
         self
+    }
+
+    /// The same with what to do about an address that cannot be listened on; `flag` chooses it.
+    pub(crate) fn hint_on_listening(self, flag: &str) -> Self {
+        let hint = match find::<io::Error>(&*self.error).map(io::Error::kind) {
+            Some(io::ErrorKind::AddrInUse) => format!(
+                "something else listens there; choose another address with {flag}, or port 0 for any"
+            ),
+            Some(io::ErrorKind::PermissionDenied) => format!(
+                "ports below 1024 are for root; choose another with {flag}, or allow it: \
+                 `setcap cap_net_bind_service=+ep` on the program"
+            ),
+            Some(io::ErrorKind::AddrNotAvailable) => {
+                format!(
+                    "this machine does not have that address; choose one of its own with {flag}"
+                )
+            }
+            _ => return self,
+        };
+        self.with_hint(hint)
     }
 
     /// The same with another exit code.
@@ -159,11 +182,30 @@ pub(crate) fn find<'a, T: Error + 'static>(error: &'a (dyn Error + 'static)) -> 
 }
 
 fn hint_for(error: &(dyn Error + 'static)) -> Option<String> {
-    if let Some(LockError::Held { .. }) = find(error) {
+    let in_use = matches!(find(error), Some(LockError::Held { .. }))
+        || matches!(find(error), Some(StoreError::InUse { .. }));
+    if in_use {
         return Some(
             "one process at a time writes to a data folder; wait for it, or use another --data"
                 .to_owned(),
         );
+    }
+    if let Some(HttpError { kind, .. }) = find(error) {
+        match kind {
+            HttpErrorKind::Connect => {
+                return Some(
+                    "is it up, and can this machine reach it? other hubs are named with --upstream"
+                        .to_owned(),
+                );
+            }
+            HttpErrorKind::Silent { .. } => {
+                return Some("--timeout sets how long an answer is waited for".to_owned());
+            }
+            _ => {}
+        }
+    }
+    if let Some(ClientError::Timeout { .. }) = find(error) {
+        return Some("--timeout sets how long an answer is waited for".to_owned());
     }
     let io = find::<io::Error>(error)?;
     let hint = match io.kind() {

@@ -12,6 +12,7 @@
 
 mod args;
 mod commands;
+mod demo;
 mod diagnostics;
 mod environment;
 mod exit_code;

@@ -1,13 +1,16 @@
 //! `bcm hub`.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use bcm_core::http::Url;
+use bcm_hub_sync::flist::Backend;
+use bcm_hub_sync::zdb::ZdbAddress;
 use clap::{Args, Subcommand};
 
 use super::choices::{Blocks, Flists, Profile};
 use crate::settings::key::hub_url;
-use crate::settings::value::{self, DeleteAfter, Listen, PublicBackend};
+use crate::settings::value::{self, DeleteAfter, Listen};
 
 /// Mirror a Zero-OS Hub
 #[derive(Debug, Subcommand)]
@@ -26,14 +29,15 @@ pub(crate) enum HubCommand {
     Serve(ServeCommand),
     /// Show what the mirror holds and how its last sync went
     ///
-    /// Exit code 4 when there is no good sync yet or the last one failed.
-    Status(DataArgs),
+    /// Exit code 4 when no sync has succeeded yet, when the last one could not mirror everything, or
+    /// when the last good one is older than `--max-age`.
+    Status(StatusCommand),
     /// Prove that the mirror is whole
     ///
-    /// Hashes every block again and checks that each published flist opens, has its recorded MD5
-    /// and has all of its blocks. Changes nothing. Exit code 4 when something is damaged or
+    /// Hashes every block again, and checks that each published flist is the one that was
+    /// published, opens, and has all of its blocks. Exit code 4 when something is damaged or
     /// missing; each such thing is named.
-    Verify(DataArgs),
+    Verify(VerifyCommand),
 }
 
 /// Where the data is.
@@ -44,6 +48,30 @@ pub(crate) struct DataArgs {
     pub(crate) data: Option<PathBuf>,
 }
 
+/// `bcm hub status`.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct StatusCommand {
+    #[command(flatten)]
+    pub(crate) data: DataArgs,
+
+    /// Not healthy when the last good sync is older than this: 90s, 12h, 7d
+    #[arg(long, value_name = "TIME", value_parser = value::duration)]
+    pub(crate) max_age: Option<Duration>,
+}
+
+/// `bcm hub verify`.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct VerifyCommand {
+    #[command(flatten)]
+    pub(crate) data: DataArgs,
+
+    /// Remove damaged blocks, so that the next sync fetches them again
+    ///
+    /// Without it, nothing is changed.
+    #[arg(long)]
+    pub(crate) remove_damaged: bool,
+}
+
 /// `bcm hub sync`.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct SyncCommand {
@@ -52,6 +80,9 @@ pub(crate) struct SyncCommand {
 
     #[command(flatten)]
     pub(crate) sync: SyncArgs,
+
+    #[command(flatten)]
+    pub(crate) public: PublicArgs,
 
     /// Show what would be done, and do nothing
     #[arg(long)]
@@ -71,7 +102,7 @@ pub(crate) struct SyncArgs {
     /// A password is better kept in the variable or in bcm.toml: others on this machine can read
     /// the arguments of a process.
     #[arg(long, value_name = "zdb://HOST")]
-    pub(crate) upstream_zdb: Vec<String>,
+    pub(crate) upstream_zdb: Vec<ZdbAddress>,
 
     /// Only repositories whose name matches
     #[arg(long, value_name = "GLOB", value_parser = value::glob)]
@@ -89,7 +120,7 @@ pub(crate) struct SyncArgs {
     #[arg(long, value_name = "TIME")]
     pub(crate) delete_after: Option<DeleteAfter>,
 
-    /// Refuse to delete more than this share of the mirror in one sync
+    /// Delete nothing when more than this share of the mirror is missing upstream at once
     #[arg(long, value_name = "SHARE", value_parser = value::share)]
     pub(crate) max_delete: Option<f64>,
 
@@ -101,17 +132,42 @@ pub(crate) struct SyncArgs {
     #[arg(long, value_enum, value_name = "HOW")]
     pub(crate) flists: Option<Flists>,
 
-    /// This mirror's public 0-db address, for `--flists rewritten`
-    #[arg(long, value_name = "HOST[:PORT][/NAMESPACE]")]
-    pub(crate) backend: Option<PublicBackend>,
-
-    /// How many flists are downloaded at a time
+    /// How many HTTP requests to the upstream are under way at a time
     #[arg(long, value_name = "N", value_parser = value::count)]
     pub(crate) parallel: Option<usize>,
 
-    /// How many connections blocks are fetched over
+    /// How many connections to each 0-db blocks are fetched over
     #[arg(long, value_name = "N", value_parser = value::count)]
     pub(crate) connections: Option<usize>,
+
+    /// How long a connection to an upstream may take to be made
+    #[arg(long, value_name = "TIME", value_parser = value::duration)]
+    pub(crate) connect_timeout: Option<Duration>,
+
+    /// How long an upstream that is connected to may say nothing
+    #[arg(long, value_name = "TIME", value_parser = value::duration)]
+    pub(crate) timeout: Option<Duration>,
+
+    /// How often a request to an upstream is tried before it counts as failed
+    #[arg(long, value_name = "N", value_parser = value::count)]
+    pub(crate) attempts: Option<usize>,
+
+    /// Look again whether every block of every published flist is here, and fetch what is missing
+    ///
+    /// A sync does so by itself when the store holds fewer blocks than after the last one. Use it
+    /// when `bcm hub verify` found blocks missing.
+    #[arg(long)]
+    pub(crate) recheck_blocks: bool,
+}
+
+/// How this mirror is reached from outside.
+#[derive(Debug, Clone, Default, Args)]
+pub(crate) struct PublicArgs {
+    /// This mirror's public 0-db address: what `--flists rewritten` writes into flists
+    ///
+    /// A server names it too where it has to say where blocks are without an flist at hand.
+    #[arg(long, value_name = "HOST[:PORT][/NAMESPACE]", value_parser = value::public_backend)]
+    pub(crate) backend: Option<Backend>,
 }
 
 /// `bcm hub serve`.
@@ -122,6 +178,9 @@ pub(crate) struct ServeCommand {
 
     #[command(flatten)]
     pub(crate) serve: ServeArgs,
+
+    #[command(flatten)]
+    pub(crate) public: PublicArgs,
 }
 
 /// Where to listen.

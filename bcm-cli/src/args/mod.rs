@@ -40,6 +40,10 @@ pub(crate) enum Command {
     Info(hub::DataArgs),
     #[command(subcommand)]
     Config(config::ConfigCommand),
+    #[command(subcommand)]
+    Hub(Box<hub::HubCommand>),
+    #[command(subcommand)]
+    Stack(stack::StackCommand),
     /// Write a completion script for a shell to stdout
     Completions {
         /// The shell
@@ -102,5 +106,33 @@ mod tests {
     #[test]
     fn clap_finds_no_mistake() {
         command().debug_assert();
+    }
+
+    #[test]
+    fn every_setting_has_a_flag_that_says_so() {
+        fn flags(command: &clap::Command, found: &mut Vec<(String, String)>) {
+            for arg in command.get_arguments() {
+                if let Some(flag) = arg.get_long() {
+                    let help = arg.get_long_help().map(ToString::to_string);
+                    found.push((flag.to_owned(), help.unwrap_or_default()));
+                }
+            }
+            for sub in command.get_subcommands() {
+                flags(sub, found);
+            }
+        }
+        let mut found = Vec::new();
+        flags(&command(), &mut found);
+        for key in key::ALL {
+            let meta = key.meta();
+            let place = format!("[variable: {}] [bcm.toml: {}]", meta.variable(), meta.name);
+            assert!(
+                found
+                    .iter()
+                    .any(|(flag, help)| flag == meta.flag && help.ends_with(&place)),
+                "{}",
+                meta.name
+            );
+        }
     }
 }

@@ -2,7 +2,7 @@
 
 use clap::{Args, Subcommand};
 
-use super::hub::{DataArgs, ServeArgs, SyncArgs};
+use super::hub::{DataArgs, PublicArgs, ServeArgs, SyncArgs};
 
 /// Run everything together
 #[derive(Debug, Subcommand)]
@@ -26,14 +26,12 @@ pub(crate) struct StartCommand {
     /// Mirror a small made-up hub that this process starts itself: offline, in seconds
     ///
     /// Packs a few small trees on the spot, serves them as an upstream hub would, and mirrors
-    /// that. Listens on loopback, and keeps its data in a temporary folder unless `--data` is
+    /// that, and verifies the mirror. Listens on loopback, and keeps its data in a temporary folder unless `--data` is
     /// given.
     #[arg(long, conflicts_with_all = ["upstream", "upstream_zdb"])]
     pub(crate) demo: bool,
 
     /// End after the first sync, with its exit code
-    ///
-    /// With `--demo`, the mirror is verified too.
     #[arg(long)]
     pub(crate) once: bool,
 
@@ -45,4 +43,7 @@ pub(crate) struct StartCommand {
 
     #[command(flatten)]
     pub(crate) sync: SyncArgs,
+
+    #[command(flatten)]
+    pub(crate) public: PublicArgs,
 }

@@ -2,8 +2,11 @@
 
 mod completions;
 mod config;
+mod hub;
 mod info;
 mod man;
+pub(crate) mod serving;
+mod stack;
 
 use crate::args::choices::Output;
 use crate::args::global::GlobalArgs;
@@ -75,7 +78,18 @@ pub(crate) fn run(context: &Context, cli: Cli) -> Result<ExitCode, Failure> {
     match cli.command {
         Command::Info(args) => info::run(context, &args),
         Command::Config(command) => config::run(context, cli.global.config.as_deref(), command),
+        Command::Hub(command) => hub::run(context, &command),
+        Command::Stack(command) => stack::run(context, &command),
         Command::Completions { shell } => completions::run(context, shell),
         Command::Man { dir } => man::run(context, dir.as_deref()),
     }
+}
+
+/// Runs an asynchronous command to its end.
+fn block_on(command: impl Future<Output = Result<ExitCode, Failure>>) -> Result<ExitCode, Failure> {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(Failure::new)?;
+    runtime.block_on(command)
 }

@@ -66,6 +66,17 @@ impl Reporter {
         self.note(Level::Info, text);
     }
 
+    /// Something worth an event of its own: `text` for people, `event` for programs.
+    pub(crate) fn announce(&self, text: &str, event: &impl serde::Serialize) {
+        match self.inner.output {
+            _ if self.inner.quiet => {}
+            Output::Text => self.write(&format!("{text}\n")),
+            Output::Json => {
+                self.write(&(serde_json::to_string(event).unwrap_or_default() + "\n"));
+            }
+        }
+    }
+
     /// Something is wrong, and the work goes on.
     pub(crate) fn warn(&self, text: &str) {
         self.note(Level::Warning, text);

@@ -6,10 +6,13 @@
 //! is a flag and nothing else.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use bcm_core::http::Url;
+use bcm_hub_sync::flist::Backend;
+use bcm_hub_sync::zdb::ZdbAddress;
 
-use super::value::{self, DeleteAfter, Listen, PublicBackend};
+use super::value::{self, DeleteAfter, Listen};
 use crate::args::choices::{Blocks, Flists, Output, Profile};
 
 /// What a key takes in `bcm.toml`.
@@ -112,6 +115,11 @@ fn choice<T: clap::ValueEnum>(text: &str) -> Result<T, String> {
     })
 }
 
+fn zdb_address(text: &str) -> Result<ZdbAddress, String> {
+    text.parse()
+        .map_err(|error: bcm_hub_sync::zdb::address::InvalidAddress| error.to_string())
+}
+
 /// An upstream hub's URL.
 pub(crate) fn hub_url(text: &str) -> Result<Url, String> {
     let shown = bcm_core::redact::url(text);
@@ -155,7 +163,7 @@ keys! {
     /// The hubs to mirror, in the order they are tried: the next one is asked when one fails.
     UPSTREAM: Url = "hub.upstream", "upstream", Texts, ["https://hub.grid.tf", "https://hub.threefold.me"], hub_url;
     /// The 0-dbs to fetch blocks from, in the order they are tried: `zdb://[[USER]:PASSWORD@]HOST[:PORT][/NAMESPACE]`.
-    UPSTREAM_ZDB: String = "hub.upstream-zdb", "upstream-zdb", Texts, [] ("each hub's host, port 9900, namespace `default`"), value::text;
+    UPSTREAM_ZDB: ZdbAddress = "hub.upstream-zdb", "upstream-zdb", Texts, [] ("each hub's host, port 9900, namespace `default`"), zdb_address;
     /// Mirror only repositories whose name matches one of these globs.
     REPO: String = "hub.repo", "repo", Texts, [] ("all"), value::glob;
     /// Mirror only entries whose name matches one of these globs.
@@ -164,18 +172,24 @@ keys! {
     PROFILE: Profile = "hub.profile", "profile", Text, [] ("none"), choice;
     /// How long an entry that is gone upstream is kept here: `90s`, `12h`, `7d`, `2w`, or `never` deleted.
     DELETE_AFTER: DeleteAfter = "hub.delete-after", "delete-after", Text, ["7d"], from_str;
-    /// Refuse a sync after which more than this share of the mirror's entries would be gone.
+    /// Delete nothing when more than this share of the mirror is missing upstream at once.
     MAX_DELETE: f64 = "hub.max-delete", "max-delete", Share, ["20%"], value::share;
     /// `closure`: every block that the mirrored flists name. `none`: no blocks; then nodes need another source for them.
     BLOCKS: Blocks = "hub.blocks", "blocks", Text, ["closure"], choice;
     /// `verbatim`: flists as they are upstream. `rewritten`: with their `backend` pointing at this mirror.
     FLISTS: Flists = "hub.flists", "flists", Text, ["verbatim"], choice;
     /// This mirror's public 0-db address, which `flists = "rewritten"` writes: `HOST[:PORT][/NAMESPACE]`.
-    BACKEND: PublicBackend = "hub.backend", "backend", Text, [] ("none"), from_str;
-    /// How many flists are downloaded at a time.
-    PARALLEL: usize = "hub.parallel", "parallel", Count, ["8"], value::count;
-    /// How many connections blocks are fetched over.
+    BACKEND: Backend = "hub.backend", "backend", Text, [] ("none"), value::public_backend;
+    /// How many HTTP requests to the upstream are under way at a time.
+    PARALLEL: usize = "hub.parallel", "parallel", Count, ["16"], value::count;
+    /// How many connections to each 0-db blocks are fetched over.
     CONNECTIONS: usize = "hub.connections", "connections", Count, ["4"], value::count;
+    /// How long a connection to an upstream may take to be made.
+    CONNECT_TIMEOUT: Duration = "hub.connect-timeout", "connect-timeout", Text, ["10s"], value::duration;
+    /// How long an upstream that is connected to may say nothing.
+    TIMEOUT: Duration = "hub.timeout", "timeout", Text, ["30s"], value::duration;
+    /// How often a request to an upstream is tried, with growing pauses, before it counts as failed.
+    ATTEMPTS: usize = "hub.attempts", "attempts", Count, ["5"], value::count;
     /// Where the hub's HTTP server listens: `:8080`, `127.0.0.1:8080`, `[::1]:8080`. Port 0 lets the system pick.
     HTTP: Listen = "hub.http", "http", Texts, [":8080"], from_str;
     /// Where the 0-db server listens.

@@ -6,6 +6,11 @@
 pub(crate) mod edit;
 pub(crate) mod file;
 pub(crate) mod key;
+pub(crate) mod listen;
+#[cfg(test)]
+mod reference;
+pub(crate) mod serve;
+pub(crate) mod sync;
 pub(crate) mod value;
 
 use std::path::{Path, PathBuf};
@@ -91,6 +96,22 @@ impl Settings {
             _ => None,
         };
         Ok(Self { environment, file })
+    }
+
+    /// Settings that come from flags and defaults only: no variable and no file is looked at.
+    pub(crate) fn bare(environment: Environment) -> Self {
+        let variables = environment
+            .variables
+            .into_iter()
+            .filter(|(name, _)| !name.starts_with(crate::environment::PREFIX))
+            .collect();
+        Self {
+            environment: Environment {
+                variables,
+                ..environment
+            },
+            file: None,
+        }
     }
 
     /// The surroundings.
@@ -258,7 +279,7 @@ mod tests {
         assert_eq!(parallel(&settings(variables, file), Some(5)), 5);
         assert_eq!(parallel(&settings(variables, file), None), 4);
         assert_eq!(parallel(&settings(&[], file), None), 3);
-        assert_eq!(parallel(&settings(&[], None), None), 8);
+        assert_eq!(parallel(&settings(&[], None), None), 16);
     }
 
     #[test]

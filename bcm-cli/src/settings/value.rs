@@ -6,19 +6,15 @@ use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
+use bcm_hub_sync::catalog::selection::Selection;
+use bcm_hub_sync::flist::Backend;
+use bcm_hub_sync::zdb::ZdbAddress;
+
 /// A path.
 pub(crate) fn path(text: &str) -> Result<PathBuf, String> {
     match text {
         "" => Err("a path has at least one character".to_owned()),
         text => Ok(PathBuf::from(text)),
-    }
-}
-
-/// Any text, as it is.
-pub(crate) fn text(text: &str) -> Result<String, String> {
-    match text {
-        "" => Err("it is empty".to_owned()),
-        text => Ok(text.to_owned()),
     }
 }
 
@@ -132,49 +128,36 @@ impl fmt::Display for Listen {
     }
 }
 
-/// A glob that matches the name of a repository or an entry.
+/// A glob that matches names of repositories or entries; one that starts with `!` takes out what
+/// others take in.
 pub(crate) fn glob(text: &str) -> Result<String, String> {
-    globset::Glob::new(text)
-        .map(|glob| glob.glob().to_owned())
-        .map_err(|error| error.to_string())
+    match Selection::new(&[text], &[] as &[&str], None) {
+        Ok(_) => Ok(text.to_owned()),
+        Err(error) => Err(match std::error::Error::source(&error) {
+            Some(why) => format!("{error} ({why})"),
+            None => error.to_string(),
+        }),
+    }
 }
 
-/// Where to reach this mirror's blocks, as it is written into flists: `HOST[:PORT][/NAMESPACE]`.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct PublicBackend {
-    /// A host name or an address.
-    pub(crate) host: String,
-    /// Default 9900.
-    pub(crate) port: u16,
-    /// Default `default`.
-    pub(crate) namespace: String,
-}
-
-impl FromStr for PublicBackend {
-    type Err = String;
-    fn from_str(text: &str) -> Result<Self, String> {
-        let wrong = || format!("{text:?} is not of the form HOST[:PORT][/NAMESPACE]");
-        let (authority, namespace) = text.split_once('/').unwrap_or((text, "default"));
-        let (host, port) = match authority.rsplit_once(':') {
-            // `::1` or `[::1]`: the colon belongs to the address.
-            Some((before, _)) if before.contains(':') && !before.ends_with(']') => {
-                (authority, 9900)
-            }
-            Some((host, port)) => (host, port.parse().map_err(|_| wrong())?),
-            None => (authority, 9900),
-        };
-        let host = host.trim_start_matches('[').trim_end_matches(']');
-        let plain = |text: &str| {
-            !text.is_empty() && !text.contains(|c: char| c.is_whitespace() || c == '/' || c == '@')
-        };
-        if !plain(host) || !plain(namespace) || port == 0 {
-            return Err(wrong());
-        }
-        Ok(Self {
-            host: host.to_owned(),
-            port,
-            namespace: namespace.to_owned(),
-        })
+/// Where nodes reach this mirror's blocks: `HOST[:PORT][/NAMESPACE]`, by default port 9900 and the
+/// namespace `default`.
+pub(crate) fn public_backend(text: &str) -> Result<Backend, String> {
+    // A password in a published flist is none, so the form has no place for one.
+    let address: Option<ZdbAddress> = match text.contains(['@', '?', '#']) {
+        true => None,
+        false => format!("zdb://{text}").parse().ok(),
+    };
+    match address {
+        Some(address) if !text.contains("//") => Ok(Backend {
+            namespace: address.namespace().to_owned(),
+            host: address.host().to_owned(),
+            port: address.port(),
+            password: None,
+        }),
+        _ => Err(format!(
+            "{text:?} is not of the form HOST[:PORT][/NAMESPACE]; an IPv6 address stands in []"
+        )),
     }
 }
 
@@ -249,8 +232,7 @@ mod tests {
     #[test]
     fn public_backends() {
         let parse = |text: &str| {
-            text.parse::<PublicBackend>()
-                .map(|b| format!("{} {} {}", b.host, b.port, b.namespace))
+            public_backend(text).map(|b| format!("{} {} {}", b.host, b.port, b.namespace))
         };
         assert_eq!(
             parse("hub.example.org").unwrap(),
@@ -261,9 +243,18 @@ mod tests {
             parse("[2001:db8::1]:9901").unwrap(),
             "2001:db8::1 9901 default"
         );
-        assert_eq!(parse("2001:db8::1").unwrap(), "2001:db8::1 9900 default");
-        for wrong in ["", ":9900", "h:0", "h:x", "h/", "a b", "h/a/b", "me@h"] {
-            assert!(parse(wrong).is_err(), "{wrong:?}");
+        for wrong in [
+            "",
+            ":9900",
+            "h:0",
+            "h:x",
+            "a b",
+            "h/a/b",
+            "me@h",
+            "zdb://h",
+            "2001:db8::1",
+        ] {
+            assert!(parse(wrong).is_err(), "{wrong:?} {:?}", parse(wrong));
         }
     }
 

@@ -192,7 +192,7 @@ fn variables_are_checked_and_slips_are_seen() {
     assert_snapshot!(sandbox.shown(&output), @r"
     exit code: 0
     --- stdout
-    8
+    16
     --- stderr
     warning: the variable BCM_HUB_PARALEL means nothing to bcm; did you mean BCM_HUB_PARALLEL?
     ");

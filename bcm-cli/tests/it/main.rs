@@ -6,6 +6,9 @@
 )]
 
 mod config;
+mod hub;
 mod manual;
+mod running;
 mod sandbox;
+mod stack;
 mod usage;

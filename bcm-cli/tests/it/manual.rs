@@ -12,7 +12,7 @@ fn every_shell_gets_a_script() {
             .unwrap();
         let script = String::from_utf8(output.stdout).unwrap();
         assert_eq!(output.status.code(), Some(0), "{shell}");
-        assert!(script.contains("completions"), "{shell}");
+        assert!(script.contains("delete-after"), "{shell}");
     }
 }
 
@@ -23,7 +23,12 @@ fn the_manual_has_a_page_for_every_command() {
     let page = String::from_utf8(output.stdout).unwrap();
     assert!(page.contains(".TH bcm 1"), "{page}");
     sandbox.command("man pages").assert().success();
-    for page in ["bcm.1", "bcm-config-set.1"] {
+    for page in [
+        "bcm.1",
+        "bcm-hub-sync.1",
+        "bcm-stack-start.1",
+        "bcm-config-set.1",
+    ] {
         assert!(sandbox.path("pages").join(page).is_file(), "{page}");
     }
 }

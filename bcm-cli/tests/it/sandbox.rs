@@ -33,6 +33,39 @@ impl Sandbox {
         std::fs::read_to_string(self.path(name)).unwrap()
     }
 
+    /// Every file, folder and link below `name`: its path, its time, and its content.
+    pub(crate) fn tree(&self, name: &str) -> Vec<(PathBuf, i64, Vec<u8>)> {
+        fn walk(root: &Path, path: &Path, found: &mut Vec<(PathBuf, i64, Vec<u8>)>) {
+            let metadata = std::fs::symlink_metadata(path).unwrap();
+            let content = match metadata.file_type() {
+                kind if kind.is_dir() => Vec::new(),
+                kind if kind.is_symlink() => std::fs::read_link(path)
+                    .unwrap()
+                    .into_os_string()
+                    .into_encoded_bytes(),
+                _ => std::fs::read(path).unwrap(),
+            };
+            let name = path.strip_prefix(root).unwrap().to_owned();
+            if !name.as_os_str().is_empty() {
+                found.push((
+                    name,
+                    std::os::unix::fs::MetadataExt::mtime(&metadata),
+                    content,
+                ));
+            }
+            if metadata.is_dir() {
+                for entry in std::fs::read_dir(path).unwrap() {
+                    walk(root, &entry.unwrap().path(), found);
+                }
+            }
+        }
+        let root = self.path(name);
+        let mut found = Vec::new();
+        walk(&root, &root, &mut found);
+        found.sort();
+        found
+    }
+
     /// The command with `arguments` (cut at spaces), without an environment of its own.
     pub(crate) fn command(&self, arguments: &str) -> Command {
         let mut command = Command::cargo_bin("bcm").unwrap();

@@ -17,6 +17,47 @@ fn help_names_every_command() {
 }
 
 #[test]
+fn each_command_documents_its_flags() {
+    let sandbox = Sandbox::new();
+    for command in ["hub sync", "hub serve", "stack start"] {
+        assert_snapshot!(
+            format!("help_of_{}", command.replace(' ', "_")),
+            sandbox.run(&format!("{command} --help"))
+        );
+    }
+}
+
+#[test]
+fn wrong_flags_and_values_are_usage() {
+    let sandbox = Sandbox::new();
+    for (arguments, part) in [
+        ("hub sync --paralel 3", "--parallel"),
+        (
+            "hub sync --parallel 0",
+            "\"0\" is not a whole number from 1 to 256",
+        ),
+        (
+            "hub sync --max-delete 120%",
+            "is not a share from 0% to 100%",
+        ),
+        ("hub sync --delete-after soon", "is not a time such as 90s"),
+        (
+            "hub sync --upstream ftp://x",
+            "does not begin with http:// or https://",
+        ),
+        ("hub sync --repo [", "unclosed"),
+        ("hub serve --http 8080", "is not an address such as :8080"),
+        ("hub snyc", "sync"),
+    ] {
+        let output = sandbox.command(arguments).output().unwrap();
+        let stderr = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(2), "{arguments}: {stderr}");
+        assert!(stderr.contains(part), "{arguments}: {stderr}");
+        assert!(output.stdout.is_empty(), "{arguments}");
+    }
+}
+
+#[test]
 fn a_reader_that_goes_away_is_no_error() {
     let sandbox = Sandbox::new();
     let mut child = std::process::Command::new(assert_cmd::cargo::cargo_bin("bcm"))

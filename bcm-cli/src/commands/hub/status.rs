@@ -1,0 +1,216 @@
+//! `bcm hub status`.
+
+use std::io::{self, Write};
+use std::path::PathBuf;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use bcm_hub_sync::catalog::{Catalog, Entry, local};
+use bcm_hub_sync::layout::Layout;
+use bcm_hub_sync::store::BlockStore;
+use bcm_hub_sync::store::embedded::{Access, EmbeddedStore};
+use bcm_hub_sync::sync::SyncOutcome;
+use bcm_hub_sync::sync::state::State;
+use indicatif::{HumanBytes, HumanCount};
+use serde::Serialize;
+
+use crate::args::hub::StatusCommand;
+use crate::commands::Context;
+use crate::diagnostics::Failure;
+use crate::exit_code::ExitCode;
+use crate::printer::{Show, table};
+
+/// What a published tree holds.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+pub(crate) struct Holds {
+    repositories: u64,
+    flists: u64,
+    flist_bytes: u64,
+    links: u64,
+    tags: u64,
+    taglinks: u64,
+}
+
+impl Holds {
+    /// Counts a catalogue.
+    pub(crate) fn of(catalog: &Catalog) -> Self {
+        let mut holds = Self::default();
+        for repository in catalog.repositories.values() {
+            holds.repositories += 1;
+            holds.tags += repository.tags.len() as u64;
+            for entry in repository.entries.values() {
+                match entry {
+                    Entry::Regular(file) => {
+                        holds.flists += 1;
+                        holds.flist_bytes += file.size.unwrap_or(0);
+                    }
+                    Entry::Symlink(_) => holds.links += 1,
+                    Entry::TagLink(_) => holds.taglinks += 1,
+                }
+            }
+        }
+        holds
+    }
+
+    /// One line for people.
+    pub(crate) fn line(&self) -> String {
+        format!(
+            "{} repositories, {} flists ({}), {} links, {} tags, {} links to tags",
+            HumanCount(self.repositories),
+            HumanCount(self.flists),
+            HumanBytes(self.flist_bytes),
+            HumanCount(self.links),
+            HumanCount(self.tags),
+            HumanCount(self.taglinks)
+        )
+    }
+}
+
+/// What `bcm hub status` answers. Times are in seconds since 1970.
+#[derive(Debug, Serialize)]
+struct Status {
+    data: PathBuf,
+    healthy: bool,
+    /// Why not, for people.
+    problems: Vec<String>,
+    upstream: Option<String>,
+    last_success: Option<i64>,
+    last_attempt: Option<i64>,
+    last_outcome: Option<SyncOutcome>,
+    /// Entries that are gone upstream and wait for their deletion.
+    awaiting_deletion: u64,
+    #[serde(flatten)]
+    holds: Holds,
+    blocks: u64,
+    block_bytes: u64,
+    /// Bytes that the block store takes on disk.
+    disk_bytes: u64,
+    /// Things in the tree that are none of a hub's.
+    odd: Vec<String>,
+}
+
+/// Shows what the mirror holds and how its last sync went.
+pub(super) fn run(context: &Context, args: &StatusCommand) -> Result<ExitCode, Failure> {
+    let (data, _) = context.settings.data(args.data.data.as_deref())?;
+    let status = status(data, args.max_age)?;
+    context.printer.show(&status)?;
+    Ok(match status.healthy {
+        true => ExitCode::Done,
+        false => ExitCode::Unhealthy,
+    })
+}
+
+fn status(data: PathBuf, max_age: Option<Duration>) -> Result<Status, Failure> {
+    let layout = Layout::new(&data);
+    let loaded = State::load(&layout.state()).map_err(Failure::new)?;
+    let scan = local::scan(&layout).map_err(Failure::new)?;
+    let stats = EmbeddedStore::open(layout.blocks(), Access::ReadOnly)
+        .and_then(|store| store.stats())
+        .map_err(Failure::new)?;
+    let state = loaded.state;
+    let last_outcome = state.last_report.as_ref().map(|report| report.outcome);
+    let mut problems = Vec::new();
+    if let Some(damaged) = loaded.damaged {
+        problems.push(format!("{}: {damaged}", layout.state().display()));
+    }
+    match (state.last_success, max_age) {
+        (None, _) => problems.push("no sync has succeeded yet".to_owned()),
+        (Some(last), Some(max_age)) => {
+            let age = age(last);
+            if age > max_age {
+                problems.push(format!("the last good sync was {} ago", span(age)));
+            }
+        }
+        _ => {}
+    }
+    if last_outcome == Some(SyncOutcome::Partial) {
+        problems.push("the last sync could not mirror everything".to_owned());
+    }
+    if layout.publish_journal().exists() {
+        problems.push(
+            "a sync is publishing, or was stopped while it did; the next one finishes it"
+                .to_owned(),
+        );
+    }
+    Ok(Status {
+        data,
+        healthy: problems.is_empty(),
+        problems,
+        upstream: state.upstream.as_deref().map(bcm_core::redact::url),
+        last_success: state.last_success,
+        last_attempt: state.last_attempt,
+        last_outcome,
+        awaiting_deletion: state.memory.tombstones.len() as u64,
+        holds: Holds::of(&scan.catalog),
+        blocks: stats.blocks,
+        block_bytes: stats.payload_bytes,
+        disk_bytes: stats.disk_bytes,
+        odd: scan
+            .odd
+            .iter()
+            .map(|odd| format!("{} {}", odd.path.display(), odd.reason))
+            .collect(),
+    })
+}
+
+fn age(seconds: i64) -> Duration {
+    let then = UNIX_EPOCH + Duration::from_secs(u64::try_from(seconds).unwrap_or(0));
+    SystemTime::now().duration_since(then).unwrap_or_default()
+}
+
+fn span(duration: Duration) -> String {
+    indicatif::HumanDuration(duration).to_string()
+}
+
+impl Show for Status {
+    fn text(&self, out: &mut dyn Write) -> io::Result<()> {
+        let row = |name: &str, value: String| vec![name.to_owned(), value];
+        let ago = |time: Option<i64>| match time {
+            Some(time) => format!("{} ago", span(age(time))),
+            None => "never".to_owned(),
+        };
+        let mut rows = vec![
+            row("data folder", self.data.display().to_string()),
+            row(
+                "upstream",
+                self.upstream
+                    .clone()
+                    .unwrap_or_else(|| "none yet".to_owned()),
+            ),
+            row("last good sync", ago(self.last_success)),
+        ];
+        if self.last_attempt != self.last_success {
+            rows.push(row("last sync", ago(self.last_attempt)));
+        }
+        rows.push(row("catalogue", self.holds.line()));
+        rows.push(row(
+            "blocks",
+            format!(
+                "{} ({}), {} on disk",
+                HumanCount(self.blocks),
+                HumanBytes(self.block_bytes),
+                HumanBytes(self.disk_bytes)
+            ),
+        ));
+        if self.awaiting_deletion > 0 {
+            rows.push(row(
+                "gone upstream",
+                format!(
+                    "{} entries, kept for now",
+                    HumanCount(self.awaiting_deletion)
+                ),
+            ));
+        }
+        for odd in &self.odd {
+            rows.push(row("not served", odd.clone()));
+        }
+        match self.problems.is_empty() {
+            true => rows.push(row("health", "good".to_owned())),
+            false => {
+                for (at, problem) in self.problems.iter().enumerate() {
+                    rows.push(row(if at == 0 { "health" } else { "" }, problem.clone()));
+                }
+            }
+        }
+        table(out, &rows)
+    }
+}

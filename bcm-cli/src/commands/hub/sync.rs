@@ -1,0 +1,203 @@
+//! `bcm hub sync`.
+
+use std::io::{self, Write};
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use bcm_hub_sync::layout::Layout;
+use bcm_hub_sync::store::embedded::{Access, EmbeddedStore};
+use bcm_hub_sync::sync::{self, Plan, Refused, SyncError, SyncOutcome, SyncReport};
+use indicatif::{HumanBytes, HumanCount};
+use serde::Serialize;
+
+use crate::args::hub::SyncCommand;
+use crate::commands::Context;
+use crate::diagnostics::Failure;
+use crate::exit_code::ExitCode;
+use crate::interrupt;
+use crate::printer::Show;
+use crate::settings;
+
+/// Makes the mirror equal to its upstream, or shows what that would take.
+pub(super) async fn run(context: &Context, args: &SyncCommand) -> Result<ExitCode, Failure> {
+    let (data, _) = context.settings.data(args.data.data.as_deref())?;
+    let config = settings::sync::resolve(&context.settings, &args.sync, &args.public)?;
+    let cancel = interrupt::watch(&context.reporter).map_err(Failure::new)?;
+    let layout = Layout::new(&data);
+    let progress = context.reporter.progress();
+    if args.dry_run {
+        let store = EmbeddedStore::open(layout.blocks(), Access::ReadOnly).map_err(Failure::new)?;
+        let plan = sync::plan(&layout, &config, Arc::new(store), progress, cancel)
+            .await
+            .map_err(failure)?;
+        let code = exit_code(plan.outcome());
+        context.printer.show(&Planned { data, plan })?;
+        return Ok(code);
+    }
+    let store = EmbeddedStore::open(layout.blocks(), Access::ReadWrite).map_err(Failure::new)?;
+    let report = sync::sync(&layout, &config, Arc::new(store), progress, cancel)
+        .await
+        .map_err(failure)?;
+    let code = exit_code(report.outcome());
+    context.printer.show(&Synced { data, report })?;
+    Ok(code)
+}
+
+/// The failure of a sync, with its exit code.
+pub(crate) fn failure(error: SyncError) -> Failure {
+    match error {
+        SyncError::Cancelled => Failure::new(error).with_code(ExitCode::Interrupted),
+        error => Failure::new(error),
+    }
+}
+
+/// The exit code of a sync that ran to its end.
+pub(crate) fn exit_code(outcome: SyncOutcome) -> ExitCode {
+    match outcome {
+        SyncOutcome::Complete => ExitCode::Done,
+        SyncOutcome::Partial => ExitCode::Partial,
+    }
+}
+
+/// What a sync did, and where.
+#[derive(Debug, Serialize)]
+pub(crate) struct Synced {
+    pub(crate) data: PathBuf,
+    #[serde(flatten)]
+    pub(crate) report: SyncReport,
+}
+
+impl Show for Synced {
+    fn text(&self, out: &mut dyn Write) -> io::Result<()> {
+        let report = &self.report;
+        let counts = &report.counts;
+        let (upstream, data) = (&report.upstream, self.data.display());
+        let count = HumanCount;
+        if report.nothing_to_do && report.refused_total + report.deferred_total == 0 {
+            writeln!(
+                out,
+                "{data} is equal to {upstream}: {} flists, nothing to do",
+                count(counts.flists_unchanged)
+            )?;
+        } else {
+            writeln!(
+                out,
+                "mirrored {upstream} into {data} in {:.1} s",
+                report.seconds
+            )?;
+            writeln!(
+                out,
+                "  flists  {} new, {} changed, {} unchanged ({} downloaded)",
+                count(counts.flists_new),
+                count(counts.flists_changed),
+                count(counts.flists_unchanged),
+                HumanBytes(counts.flist_bytes)
+            )?;
+            writeln!(
+                out,
+                "  names   {} links, {} tags, {} links to tags made or changed",
+                count(counts.links),
+                count(counts.tags),
+                count(counts.taglinks)
+            )?;
+            writeln!(
+                out,
+                "  blocks  {} fetched ({}), each checked against its hash",
+                count(counts.blocks),
+                HumanBytes(counts.block_bytes)
+            )?;
+        }
+        if counts.deleted + counts.awaiting_deletion > 0 {
+            writeln!(
+                out,
+                "  gone    {} deleted, {} kept for now",
+                count(counts.deleted),
+                count(counts.awaiting_deletion)
+            )?;
+        }
+        named(out, "refused", &report.refused, report.refused_total)?;
+        named(
+            out,
+            "not published yet",
+            &report.deferred,
+            report.deferred_total,
+        )?;
+        if let Some(guard) = &report.guard {
+            writeln!(out, "nothing was deleted: {guard}")?;
+        }
+        Ok(())
+    }
+}
+
+/// Names what went wrong, a line each.
+fn named(out: &mut dyn Write, what: &str, entries: &[Refused], total: u64) -> io::Result<()> {
+    if total == 0 {
+        return Ok(());
+    }
+    writeln!(out, "{what}: {}", HumanCount(total))?;
+    for Refused {
+        subject, reason, ..
+    } in entries
+    {
+        writeln!(out, "  {subject}: {reason}")?;
+    }
+    match total.saturating_sub(entries.len() as u64) {
+        0 => Ok(()),
+        more => writeln!(out, "  and {} more", HumanCount(more)),
+    }
+}
+
+/// What a sync would do, and where.
+#[derive(Debug, Serialize)]
+struct Planned {
+    data: PathBuf,
+    #[serde(flatten)]
+    plan: Plan,
+}
+
+impl Show for Planned {
+    fn text(&self, out: &mut dyn Write) -> io::Result<()> {
+        let plan = &self.plan;
+        let (upstream, data) = (&plan.upstream, self.data.display());
+        if plan.nothing_to_do {
+            writeln!(out, "{data} is equal to {upstream}: nothing would be done")?;
+        } else {
+            writeln!(out, "mirroring {upstream} into {data} would")?;
+        }
+        for name in &plan.repositories {
+            writeln!(out, "  make    {name}/")?;
+        }
+        for flist in &plan.flists {
+            let reason = serde_json::to_value(flist.reason)?;
+            let reason = reason.as_str().unwrap_or_default().replace('_', " ");
+            writeln!(out, "  fetch   {} ({}; {reason})", flist.place, flist.size)?;
+        }
+        for link in &plan.links {
+            writeln!(out, "  link    {} -> {}", link.place, link.target)?;
+        }
+        for tag in &plan.tags {
+            writeln!(out, "  tag     {tag}")?;
+        }
+        for link in &plan.taglinks {
+            writeln!(out, "  link    {} -> {}", link.place, link.target)?;
+        }
+        for item in &plan.deletions {
+            writeln!(out, "  delete  {item}")?;
+        }
+        for item in plan.awaiting_deletion.keys() {
+            writeln!(out, "  keep    {item} (gone upstream, not for long enough)")?;
+        }
+        writeln!(
+            out,
+            "{} flists to fetch, {} as they should be, {} to delete",
+            HumanCount(plan.flists.len() as u64),
+            HumanCount(plan.unchanged),
+            HumanCount(plan.deletions.len() as u64)
+        )?;
+        named(out, "refused", &plan.refused, plan.refused_total)?;
+        match &plan.guard {
+            Some(guard) => writeln!(out, "nothing would be deleted: {guard}"),
+            None => Ok(()),
+        }
+    }
+}

@@ -1,0 +1,159 @@
+//! `bcm hub verify`.
+
+use std::fmt::Display;
+use std::io::{self, Write};
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use bcm_hub_sync::layout::Layout;
+use bcm_hub_sync::store::BlockStore;
+use bcm_hub_sync::store::embedded::{Access, EmbeddedStore};
+use bcm_hub_sync::verify::{self, Listed, VerifyError, VerifyOptions, VerifyReport};
+use indicatif::{HumanBytes, HumanCount};
+use serde::Serialize;
+use tokio_util::sync::CancellationToken;
+
+use crate::args::hub::VerifyCommand;
+use crate::commands::Context;
+use crate::diagnostics::Failure;
+use crate::exit_code::ExitCode;
+use crate::interrupt;
+use crate::printer::Show;
+
+/// There is nothing to verify.
+#[derive(Debug, thiserror::Error)]
+#[error("{} holds no mirror", path.display())]
+struct NoMirror {
+    path: PathBuf,
+}
+
+/// Proves that the mirror is whole.
+pub(super) async fn run(context: &Context, args: &VerifyCommand) -> Result<ExitCode, Failure> {
+    let (data, _) = context.settings.data(args.data.data.as_deref())?;
+    let layout = Layout::new(&data);
+    if !layout.users().is_dir() {
+        // A mistyped folder must not look like a mirror without faults.
+        return Err(Failure::new(NoMirror { path: data })
+            .with_hint("--data names the data folder; `bcm hub sync` makes a mirror in it"));
+    }
+    let cancel = interrupt::watch(&context.reporter).map_err(Failure::new)?;
+    let access = match args.remove_damaged {
+        true => Access::ReadWrite,
+        false => Access::ReadOnly,
+    };
+    let store = EmbeddedStore::open(layout.blocks(), access).map_err(Failure::new)?;
+    let store: Arc<dyn BlockStore> = Arc::new(store);
+    let report = verify(context, &layout, store, args.remove_damaged, &cancel).await?;
+    let verified = Verified {
+        data,
+        clean: report.is_clean(),
+        report,
+    };
+    context.printer.show(&verified)?;
+    Ok(match verified.clean {
+        true => ExitCode::Done,
+        false => ExitCode::Unhealthy,
+    })
+}
+
+/// Verifies a mirror whose blocks are in `store`.
+///
+/// # Errors
+/// Something cannot be read at all, or it was interrupted.
+pub(crate) async fn verify(
+    context: &Context,
+    layout: &Layout,
+    store: Arc<dyn BlockStore>,
+    remove_damaged: bool,
+    cancel: &CancellationToken,
+) -> Result<VerifyReport, Failure> {
+    let options = VerifyOptions {
+        remove_damaged,
+        ..VerifyOptions::default()
+    };
+    let progress = context.reporter.progress();
+    verify::verify(layout, store, &options, progress, cancel.clone())
+        .await
+        .map_err(|error| match error {
+            VerifyError::Cancelled => Failure::new(error).with_code(ExitCode::Interrupted),
+            error => Failure::new(error),
+        })
+}
+
+/// What was found, and where.
+#[derive(Debug, Serialize)]
+struct Verified {
+    data: PathBuf,
+    clean: bool,
+    #[serde(flatten)]
+    report: VerifyReport,
+}
+
+impl Show for Verified {
+    fn text(&self, out: &mut dyn Write) -> io::Result<()> {
+        show_report(&self.report, out)
+    }
+}
+
+/// Writes what was found for people.
+pub(crate) fn show_report(report: &VerifyReport, out: &mut dyn Write) -> io::Result<()> {
+    writeln!(
+        out,
+        "verified {} blocks ({}), {} flists, {} links and {} tags in {:.1} s: {}",
+        HumanCount(report.blocks),
+        HumanBytes(report.block_bytes),
+        HumanCount(report.flists),
+        HumanCount(report.links),
+        HumanCount(report.tags),
+        report.seconds,
+        match report.is_clean() {
+            true => "all of it is whole",
+            false => "damage was found",
+        }
+    )?;
+    listed(out, "damaged blocks", &report.damaged_blocks, |block| {
+        format!("{}: {}", block.key, block.reason)
+    })?;
+    listed(out, "damaged flists", &report.damaged_flists, |flist| {
+        format!("{}: {}", flist.place, flist.reason)
+    })?;
+    listed(
+        out,
+        "links that lead nowhere, as upstream's own do",
+        &report.dangling,
+        ToString::to_string,
+    )?;
+    listed(out, "notes", &report.notes, String::clone)?;
+    if report.removed_blocks > 0 {
+        writeln!(
+            out,
+            "{} damaged blocks were removed; the next sync fetches them again",
+            HumanCount(report.removed_blocks)
+        )?;
+    } else if report.damaged_blocks.count > 0 {
+        writeln!(
+            out,
+            "`bcm hub verify --remove-damaged` and then `bcm hub sync` fetch damaged blocks again"
+        )?;
+    }
+    Ok(())
+}
+
+fn listed<T, D: Display>(
+    out: &mut dyn Write,
+    what: &str,
+    list: &Listed<T>,
+    line: impl Fn(&T) -> D,
+) -> io::Result<()> {
+    if list.count == 0 {
+        return Ok(());
+    }
+    writeln!(out, "{what}: {}", HumanCount(list.count))?;
+    for one in &list.first {
+        writeln!(out, "  {}", line(one))?;
+    }
+    match list.count.saturating_sub(list.first.len() as u64) {
+        0 => Ok(()),
+        more => writeln!(out, "  and {} more", HumanCount(more)),
+    }
+}

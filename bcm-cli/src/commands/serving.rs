@@ -1,0 +1,107 @@
+//! The two servers together: the hub's HTTP and 0-db's protocol.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use bcm_hub_sync::layout::Layout;
+use bcm_hub_sync::serve::{HubServer, Refresher, ServeOptions};
+use bcm_hub_sync::store::BlockStore;
+use bcm_hub_sync::zdb::server::{ZdbServer, ZdbServerOptions};
+use serde::Serialize;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use crate::diagnostics::Failure;
+use crate::settings::listen::reachable;
+use crate::settings::serve::ServeSettings;
+
+/// Servers that run until they are told to stop.
+pub(crate) struct Serving {
+    pub(crate) addresses: Addresses,
+    /// Shows what was just published to the next request.
+    pub(crate) refresher: Refresher,
+    servers: JoinSet<()>,
+}
+
+/// What is listened on.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub(crate) struct Addresses {
+    /// Of the HTTP server.
+    pub(crate) http: Vec<SocketAddr>,
+    /// Of the 0-db server.
+    pub(crate) zdb: Vec<SocketAddr>,
+}
+
+impl Addresses {
+    /// A URL that this machine can open.
+    pub(crate) fn url(&self) -> Option<String> {
+        Some(format!("http://{}/", reachable(*self.http.first()?)))
+    }
+
+    /// The addresses as lines: what, then where.
+    pub(crate) fn rows(&self) -> Vec<Vec<String>> {
+        let rows = |what: &str, addresses: &[SocketAddr], scheme: &str, end: &str| {
+            addresses
+                .iter()
+                .enumerate()
+                .map(|(at, address)| {
+                    let what = if at == 0 { what } else { "" };
+                    vec![what.to_owned(), format!("{scheme}{address}{end}")]
+                })
+                .collect::<Vec<_>>()
+        };
+        let mut all = rows("  hub (HTTP)", &self.http, "http://", "/");
+        all.extend(rows("  blocks (0-db)", &self.zdb, "zdb://", ""));
+        all
+    }
+}
+
+impl Serving {
+    /// Listens, and serves in the background until `cancel`.
+    ///
+    /// # Errors
+    /// An address cannot be listened on.
+    pub(crate) async fn start(
+        layout: &Layout,
+        store: Arc<dyn BlockStore>,
+        settings: ServeSettings,
+        cancel: &CancellationToken,
+    ) -> Result<Self, Failure> {
+        let options = ZdbServerOptions {
+            listen: settings.zdb,
+            free_space_of: Some(layout.root().to_owned()),
+            ..ZdbServerOptions::default()
+        };
+        let zdb = ZdbServer::bind(options, store)
+            .await
+            .map_err(|error| Failure::new(error).hint_on_listening("--zdb"))?;
+        let mut backend = settings.backend;
+        if backend.port == 0 {
+            // Nobody said where blocks are from outside: here, then, on the port that was bound.
+            backend.port = zdb.local_addrs().first().map_or(0, SocketAddr::port);
+        }
+        let mut options = ServeOptions::new(layout.clone(), settings.http, backend);
+        options.upstream = settings.upstream;
+        let http = HubServer::bind(options)
+            .await
+            .map_err(|error| Failure::new(error).hint_on_listening("--http"))?;
+        let addresses = Addresses {
+            http: http.local_addrs().to_vec(),
+            zdb: zdb.local_addrs(),
+        };
+        let refresher = http.refresher();
+        let mut servers = JoinSet::new();
+        servers.spawn(http.run(cancel.clone()));
+        servers.spawn(zdb.run(cancel.clone()));
+        Ok(Self {
+            addresses,
+            refresher,
+            servers,
+        })
+    }
+
+    /// Waits until both servers have ended, after they were told to.
+    pub(crate) async fn ended(mut self) {
+        while self.servers.join_next().await.is_some() {}
+    }
+}

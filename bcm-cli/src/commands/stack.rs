@@ -1,0 +1,284 @@
+//! `bcm stack`.
+
+use std::io::{self, Write};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use bcm_hub_sync::layout::Layout;
+use bcm_hub_sync::store::BlockStore;
+use bcm_hub_sync::store::embedded::{Access, EmbeddedStore};
+use bcm_hub_sync::sync::{SyncConfig, sync};
+use bcm_hub_sync::verify::VerifyReport;
+use serde::Serialize;
+use tempfile::TempDir;
+use tokio_util::sync::CancellationToken;
+
+use super::hub::sync::{Synced, exit_code, failure};
+use super::hub::verify::{show_report, verify};
+use super::serving::{Addresses, Serving};
+use super::{Context, block_on};
+use crate::args::hub::ServeArgs;
+use crate::args::stack::{StackCommand, StartCommand};
+use crate::demo::{self, Origin};
+use crate::diagnostics::Failure;
+use crate::exit_code::ExitCode;
+use crate::interrupt;
+use crate::printer::{Show, table};
+use crate::reporter::Reporter;
+use crate::settings;
+use crate::settings::serve::ServeSettings;
+use crate::settings::value::Listen;
+
+/// Carries out `bcm stack …`.
+pub(super) fn run(context: &Context, command: &StackCommand) -> Result<ExitCode, Failure> {
+    match command {
+        StackCommand::Start(args) if !args.here => Err(Failure::usage(
+            "starting the stack on a cluster is not there yet",
+        )
+        .with_hint("`bcm stack start --here` runs it on this machine, in this process")),
+        StackCommand::Start(args) => block_on(start(context, args)),
+    }
+}
+
+/// What a start did.
+#[derive(Debug, Serialize)]
+struct Started {
+    demo: bool,
+    serving: Addresses,
+    sync: Synced,
+    /// With `--demo` only.
+    verify: Option<VerifyReport>,
+}
+
+impl Show for Started {
+    fn text(&self, out: &mut dyn Write) -> io::Result<()> {
+        self.sync.text(out)?;
+        match &self.verify {
+            Some(report) => show_report(report, out),
+            None => Ok(()),
+        }
+    }
+}
+
+/// What there is to work with, however it was chosen.
+struct Parts {
+    layout: Layout,
+    config: SyncConfig,
+    serve: ServeSettings,
+    /// With `--demo`: the hub that is mirrored.
+    origin: Option<Origin>,
+    /// Removed at the end.
+    _temporary: Option<TempDir>,
+}
+
+async fn start(context: &Context, args: &StartCommand) -> Result<ExitCode, Failure> {
+    let cancel = interrupt::watch(&context.reporter).map_err(Failure::new)?;
+    let parts = match args.demo {
+        true => demo_parts(context, args, &cancel)
+            .await
+            .map_err(|failure| interrupted_or(failure, &cancel))?,
+        false => real_parts(context, args)?,
+    };
+    let store = EmbeddedStore::open(parts.layout.blocks(), Access::ReadWrite);
+    let store: Arc<dyn BlockStore> = Arc::new(store.map_err(Failure::new)?);
+    let serving = Serving::start(&parts.layout, Arc::clone(&store), parts.serve, &cancel).await?;
+    announce(&context.reporter, "serving", &serving.addresses);
+
+    let work = Work {
+        context,
+        args,
+        layout: &parts.layout,
+        config: &parts.config,
+        store,
+        serving: &serving,
+    };
+    let ended = work.once(&cancel).await;
+    let result = match ended {
+        // A mirror that was there before goes on being served: that is what it is for.
+        Err(failure) if !args.once && !cancel.is_cancelled() && parts.layout.users().is_dir() => {
+            context.reporter.error(&failure.report());
+            context
+                .reporter
+                .warn("serving what was mirrored before, until Ctrl-C");
+            cancel.cancelled().await;
+            Ok(failure.code())
+        }
+        Ok(code) if !args.once && !cancel.is_cancelled() => {
+            context.reporter.say(&serving_until(&serving.addresses));
+            cancel.cancelled().await;
+            Ok(code)
+        }
+        ended => ended,
+    };
+    let result = result.map_err(|failure| interrupted_or(failure, &cancel));
+    cancel.cancel();
+    serving.ended().await;
+    if let Some(origin) = parts.origin {
+        origin.stop().await;
+    }
+    result
+}
+
+/// What fails after Ctrl-C fails because of it.
+fn interrupted_or(failure: Failure, cancel: &CancellationToken) -> Failure {
+    match cancel.is_cancelled() {
+        true => failure.with_code(ExitCode::Interrupted),
+        false => failure,
+    }
+}
+
+/// One sync, and what follows it.
+struct Work<'a> {
+    context: &'a Context,
+    args: &'a StartCommand,
+    layout: &'a Layout,
+    config: &'a SyncConfig,
+    store: Arc<dyn BlockStore>,
+    serving: &'a Serving,
+}
+
+impl Work<'_> {
+    async fn once(&self, cancel: &CancellationToken) -> Result<ExitCode, Failure> {
+        let progress = self.context.reporter.progress();
+        let store = Arc::clone(&self.store);
+        let report = sync(self.layout, self.config, store, progress, cancel.clone())
+            .await
+            .map_err(failure)?;
+        self.serving.refresher.refresh().await;
+        let mut code = exit_code(report.outcome());
+        let mut verified = None;
+        if self.args.demo {
+            let store = Arc::clone(&self.store);
+            let report = verify(self.context, self.layout, store, false, cancel).await?;
+            if !report.is_clean() {
+                code = ExitCode::Unhealthy;
+            }
+            verified = Some(report);
+        }
+        self.context.printer.show(&Started {
+            demo: self.args.demo,
+            serving: self.serving.addresses.clone(),
+            sync: Synced {
+                data: self.layout.root().to_owned(),
+                report,
+            },
+            verify: verified,
+        })?;
+        Ok(code)
+    }
+}
+
+fn real_parts(context: &Context, args: &StartCommand) -> Result<Parts, Failure> {
+    let settings = &context.settings;
+    let (data, _) = settings.data(args.data.data.as_deref())?;
+    let config = settings::sync::resolve(settings, &args.sync, &args.public)?;
+    let mut serve = ServeSettings::resolve(settings, &args.serve, &args.public)?;
+    serve.upstream = config.upstreams.first().map(ToString::to_string);
+    Ok(Parts {
+        layout: Layout::new(data),
+        config,
+        serve,
+        origin: None,
+        _temporary: None,
+    })
+}
+
+/// The parts of a demonstration. Of the settings, only flags count: a demonstration must not end up
+/// in the data folder of the real mirror.
+async fn demo_parts(
+    context: &Context,
+    args: &StartCommand,
+    cancel: &CancellationToken,
+) -> Result<Parts, Failure> {
+    let bare = settings::Settings::bare(context.settings.environment().clone());
+    let (data, temporary) = demo_folder(&bare, args.data.data.as_deref())?;
+    let serve_args = ServeArgs {
+        http: demo_address(&context.reporter, &args.serve.http, 8080),
+        zdb: demo_address(&context.reporter, &args.serve.zdb, 9900),
+    };
+    let mut config = settings::sync::resolve(&bare, &args.sync, &args.public)?;
+    let mut serve = ServeSettings::resolve(&bare, &serve_args, &args.public)?;
+    let origin = Origin::start(context.reporter.progress(), cancel).await?;
+    announce(&context.reporter, "upstream", origin.addresses());
+    if temporary.is_some() {
+        context.reporter.say(&format!(
+            "data folder {}, removed at the end (--data DIR keeps one)",
+            data.display()
+        ));
+    }
+    config.upstreams = vec![origin.url.clone()];
+    config.upstream_zdb = vec![origin.zdb.clone()];
+    serve.upstream = Some(origin.url.to_string());
+    Ok(Parts {
+        layout: Layout::new(data),
+        config,
+        serve,
+        origin: Some(origin),
+        _temporary: temporary,
+    })
+}
+
+fn demo_folder(
+    bare: &settings::Settings,
+    data: Option<&std::path::Path>,
+) -> Result<(PathBuf, Option<TempDir>), Failure> {
+    let Some(data) = data else {
+        let temporary = demo::temporary_folder("bcm-demo-mirror.").map_err(Failure::new)?;
+        return Ok((temporary.path().to_owned(), Some(temporary)));
+    };
+    let (data, _) = bare.data(Some(data))?;
+    demo::take(&data).map_err(|error| {
+        Failure::new(error).with_hint("give a demonstration a folder of its own with --data")
+    })?;
+    Ok((data, None))
+}
+
+/// Where a demonstration listens: as typed, else on loopback at the usual port, or at any where
+/// that one is taken.
+fn demo_address(reporter: &Reporter, typed: &[Listen], port: u16) -> Vec<Listen> {
+    if !typed.is_empty() {
+        return typed.to_vec();
+    }
+    let usual = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+    match TcpListener::bind(usual) {
+        Ok(_) => vec![Listen::At(usual)],
+        Err(error) => {
+            reporter.say(&format!(
+                "{usual} cannot be listened on ({error}); taking another port"
+            ));
+            vec![Listen::At((Ipv4Addr::LOCALHOST, 0).into())]
+        }
+    }
+}
+
+#[derive(Serialize)]
+struct AddressEvent<'a> {
+    event: &'a str,
+    #[serde(flatten)]
+    addresses: &'a Addresses,
+}
+
+/// Says where something is: the made-up `upstream`, or what is `serving`.
+fn announce(reporter: &Reporter, event: &str, addresses: &Addresses) {
+    let title = match event {
+        "upstream" => "made up a small hub to mirror",
+        _ => "serving the mirror",
+    };
+    let text = format!("{title}\n{}", lines(addresses));
+    reporter.announce(&text, &AddressEvent { event, addresses });
+}
+
+fn lines(addresses: &Addresses) -> String {
+    let mut text = Vec::new();
+    // Writing into memory cannot fail.
+    let _ = table(&mut text, &addresses.rows());
+    String::from_utf8_lossy(&text).trim_end().to_owned()
+}
+
+fn serving_until(addresses: &Addresses) -> String {
+    match addresses.url() {
+        Some(url) => format!("open {url} in a browser; serving until Ctrl-C"),
+        None => "serving until Ctrl-C".to_owned(),
+    }
+}
