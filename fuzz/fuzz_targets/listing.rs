@@ -12,9 +12,9 @@ fuzz_target!(|body: &[u8]| {
         return;
     };
     let mut refusals = Refusals::default();
-    let _ = parse::fileslist(body, NOW, &mut refusals);
+    let _ = parse::fileslist(body, NOW, &|_| true, &mut refusals);
     let _ = parse::repository(body, &home, NOW, &mut refusals);
-    let _ = parse::repositories(body, NOW, &mut refusals);
+    let _ = parse::repositories(body, NOW, &|_| true, &mut refusals);
     let _ = parse::light(body, NOW);
     let _ = parse::md5(body);
 });

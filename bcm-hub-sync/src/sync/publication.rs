@@ -74,11 +74,10 @@ impl<'a> Builder<'a> {
         for (place, incomplete) in &self.staged.incomplete {
             let missing = &incomplete.missing;
             let named: Vec<String> = missing.first.iter().map(ToString::to_string).collect();
-            let reason = format!(
-                "{} blocks are missing, such as {}",
-                missing.count,
-                named.join(", ")
-            );
+            let reason = match missing.count {
+                1 => format!("1 block is missing: {}", named.join(", ")),
+                count => format!("{count} blocks are missing, such as {}", named.join(", ")),
+            };
             self.defer(place.clone().into(), reason);
         }
         for place in self.staged.refused.keys() {

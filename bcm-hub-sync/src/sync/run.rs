@@ -18,7 +18,7 @@ use super::report::{Counts, MAX_NAMED, Refusals, SyncOutcome, SyncReport};
 use super::stage::{self, Stage, Staged, StagedName};
 use super::state::State;
 use crate::catalog::Item;
-use crate::catalog::diff::FlistRecord;
+use crate::catalog::diff::{FlistRecord, Reason};
 use crate::catalog::upstream::chain;
 use crate::layout::Layout;
 use crate::store::BlockStore;
@@ -208,6 +208,12 @@ fn next_state(
             blocks: config.blocks == BlockMode::Closure,
         };
         memory.flists.insert(place.clone(), record);
+    }
+    for change in &prepared.diff.flists {
+        // Its listing has not changed, so only this tells the next sync to look at it again.
+        if change.reason == Reason::Blocks && !staged.ready.contains_key(&change.place) {
+            memory.flists.remove(&change.place);
+        }
     }
     for place in &prepared.confirmed {
         if let Some(record) = memory.flists.get_mut(place) {

@@ -62,14 +62,12 @@ pub(super) async fn verify(
     }
     let catalog = scan.catalog;
     links(&catalog, report);
-    for place in loaded.state.memory.flists.keys() {
-        if catalog.entry(place).is_none() {
-            report.damaged_flists.add(DamagedFlist {
-                place: place.clone(),
-                reason: "it was published and is gone".to_owned(),
-                blocks: 0,
-            });
-        }
+    for place in gone(layout, &loaded.state, &catalog).await? {
+        report.damaged_flists.add(DamagedFlist {
+            place,
+            reason: "it was published and is gone".to_owned(),
+            blocks: 0,
+        });
     }
     let flists = catalog.entries();
     let flists: Vec<FlistRef> = flists
@@ -123,6 +121,29 @@ pub(super) async fn verify(
     };
     progress.finished(task, &outcome);
     Ok(())
+}
+
+/// The flists that were published and are not there any more.
+async fn gone(
+    layout: &Layout,
+    state: &State,
+    catalog: &Catalog,
+) -> Result<Vec<FlistRef>, VerifyError> {
+    let published = state.memory.flists.keys();
+    let mut gone: Vec<FlistRef> = published
+        .filter(|place| catalog.entry(place).is_none())
+        .cloned()
+        .collect();
+    if !gone.is_empty() {
+        // A sync may have removed them between the two looks; then it forgot them as well.
+        let state = State::load(&layout.state())?.state;
+        let layout = layout.clone();
+        let catalog = blocking(move || local::scan(&layout)).await??.catalog;
+        gone.retain(|place| {
+            state.memory.flists.contains_key(place) && catalog.entry(place).is_none()
+        });
+    }
+    Ok(gone)
 }
 
 /// Follows every link.

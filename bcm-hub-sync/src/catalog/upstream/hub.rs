@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use bcm_core::digest::{DownloadHasher, Md5};
 use bcm_core::http::{
-    HttpClient, HttpError, HttpErrorKind, HttpOptions, Request, Response, StatusCode, Url, header,
+    HttpClient, HttpError, HttpErrorKind, HttpOptions, Request, Response, Url, header,
 };
 use bcm_core::names::RepoName;
 use bcm_core::retry::RetryPolicy;
@@ -15,7 +15,7 @@ use bytes::Bytes;
 use tokio::sync::Semaphore;
 
 use super::parse::{self, Light, ParseError};
-use super::request;
+use super::{UpstreamError, request};
 use crate::catalog::{FlistRef, TagRef};
 
 /// The largest listing that is read, in bytes: room for 200,000 entries.
@@ -26,95 +26,6 @@ const MAX_TAG: u64 = 4 * 1024 * 1024;
 const MAX_LIGHT: u64 = 64 * 1024;
 /// How long a listing may take from its first to its last byte.
 const LISTING_DEADLINE: Duration = Duration::from_secs(300);
-
-/// A request to an upstream hub failed.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum UpstreamError {
-    /// The request failed, or its status was not success.
-    #[error("the request failed")]
-    Http(#[from] HttpError),
-    /// The answer is not what it should be.
-    #[error("{url}")]
-    Parse {
-        /// What was asked.
-        url: String,
-        /// What is wrong with the answer.
-        source: ParseError,
-    },
-    /// The answer did not end in time.
-    #[error("{url}: the listing was not complete after {} s", waited.as_secs())]
-    Late {
-        /// What was asked.
-        url: String,
-        /// How long it was waited for.
-        waited: Duration,
-    },
-    /// The hub has failed so often in a row that it is not asked again in this sync.
-    #[error("{hub} failed {failures} times in a row and is not asked any more")]
-    GivenUp {
-        /// The hub.
-        hub: String,
-        /// How often it failed.
-        failures: u32,
-    },
-}
-
-impl UpstreamError {
-    /// Whether another try, or another hub, may do better.
-    #[must_use]
-    pub fn is_transient(&self) -> bool {
-        match self {
-            Self::Http(error) => error.is_transient(),
-            Self::Late { .. } => true,
-            Self::Parse { .. } | Self::GivenUp { .. } => false,
-        }
-    }
-
-    /// Whether the hub could not be reached or did not answer to the end, whatever was asked.
-    #[must_use]
-    pub fn is_outage(&self) -> bool {
-        match self {
-            Self::Http(error) => matches!(
-                error.kind,
-                HttpErrorKind::Connect
-                    | HttpErrorKind::Broken
-                    | HttpErrorKind::Silent { .. }
-                    | HttpErrorKind::TooSlow { .. }
-            ),
-            Self::Late { .. } | Self::GivenUp { .. } => true,
-            Self::Parse { .. } => false,
-        }
-    }
-
-    /// Whether the hub says that there is no such thing.
-    #[must_use]
-    pub fn is_not_found(&self) -> bool {
-        matches!(self, Self::Http(error)
-            if matches!(error.status(), Some(StatusCode::NOT_FOUND | StatusCode::GONE)))
-    }
-
-    /// This error and all that is below it, in one line.
-    #[must_use]
-    pub fn chain(&self) -> String {
-        // "The request failed" says nothing that its cause does not say better.
-        match self {
-            Self::Http(error) => chain(error),
-            other => chain(other),
-        }
-    }
-}
-
-/// `error` and its sources in one line.
-pub(crate) fn chain(error: &(dyn std::error::Error + 'static)) -> String {
-    let mut text = error.to_string();
-    let mut next = error.source();
-    while let Some(error) = next {
-        text = format!("{text}: {error}");
-        next = error.source();
-    }
-    text
-}
 
 /// A downloaded file.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -198,7 +109,15 @@ impl Upstreams {
 
     /// `/api/fileslist` of the hub `index`.
     pub(super) async fn fileslist(&self, index: usize) -> Result<Answer, UpstreamError> {
-        self.listing(index, request::fileslist, MAX_LISTING).await
+        // A hub may need longer for all of it than anybody waits, also the next time; there is
+        // another way to list it.
+        let patient = |error: &UpstreamError| {
+            !matches!(error, UpstreamError::Late { .. })
+                && !matches!(error, UpstreamError::Http(error)
+                    if matches!(error.kind, HttpErrorKind::Silent { .. } | HttpErrorKind::TooSlow { .. }))
+        };
+        self.listing_while(patient, index, request::fileslist, MAX_LISTING)
+            .await
     }
 
     /// The listing of a repository.
@@ -290,6 +209,17 @@ impl Upstreams {
         url: impl Fn(&Url) -> Url,
         max: u64,
     ) -> Result<Answer, UpstreamError> {
+        self.listing_while(|_| true, index, url, max).await
+    }
+
+    /// As `listing`, but gives up at once when `patient` says so.
+    async fn listing_while(
+        &self,
+        patient: impl Fn(&UpstreamError) -> bool,
+        index: usize,
+        url: impl Fn(&Url) -> Url,
+        max: u64,
+    ) -> Result<Answer, UpstreamError> {
         let mut failures = 0;
         loop {
             let error = match self.once(index, &url, max).await {
@@ -298,7 +228,7 @@ impl Upstreams {
             };
             failures += 1;
             match self.retry.delay_after(failures) {
-                Some(delay) if error.is_transient() => {
+                Some(delay) if error.is_transient() && patient(&error) => {
                     tracing::debug!(%error, ?delay, "trying again");
                     tokio::time::sleep(delay).await;
                 }

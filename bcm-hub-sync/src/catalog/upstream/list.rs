@@ -143,7 +143,7 @@ impl Listing<'_> {
                     self.insert(name, entries);
                 }
             }
-            (Err(error), Ok(infos)) if !error.is_outage() => {
+            (Err(error), Ok(infos)) => {
                 tracing::debug!(%error, "no fileslist, listing one by one");
                 self.know(infos);
                 let selected = self
@@ -153,7 +153,7 @@ impl Listing<'_> {
                 let selected: Vec<_> = selected.cloned().collect();
                 self.list_repositories(selected, is_last).await?;
             }
-            (Err(error), _) | (_, Err(error)) => return Err(error),
+            (_, Err(error)) => return Err(error),
         }
         self.list_linked(is_last).await?;
         self.list_tags(is_last).await?;

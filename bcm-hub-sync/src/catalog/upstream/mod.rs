@@ -4,6 +4,7 @@
 //! [`Upstreams`] does the asking: several servers, retries, and so many requests at a time.
 //! [`list`] puts a whole catalogue together.
 
+mod error;
 mod hub;
 pub mod list;
 mod md5;
@@ -11,7 +12,8 @@ pub mod parse;
 pub mod request;
 mod scalar;
 
-pub(crate) use hub::chain;
-pub use hub::{Download, UpstreamError, Upstreams};
+pub use error::UpstreamError;
+pub(crate) use error::chain;
+pub use hub::{Download, Upstreams};
 pub use list::{ListError, Listed, list};
 pub use parse::{MAX_NAMED, ParseError, Refusals, Refused};

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::io;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use bcm_core::digest::Md5;
@@ -301,6 +302,9 @@ pub(super) fn finish(
     if file.is_some() {
         let seconds = u64::try_from(acquired.updated).unwrap_or(0);
         let time = std::time::UNIX_EPOCH + std::time::Duration::from_secs(seconds);
+        opened
+            .set_permissions(fs::Permissions::from_mode(0o644))
+            .map_err(failed("set the mode of"))?;
         opened
             .set_modified(time)
             .map_err(failed("set the time of"))?;

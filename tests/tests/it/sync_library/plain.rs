@@ -4,7 +4,7 @@ use super::*;
 use bcm_hub_sync::catalog::selection::{Profile, Selection};
 use bcm_hub_sync::flist::{Backend, Flist};
 use bcm_hub_sync::sync::{BlockMode, FlistMode};
-use bcm_tests::origin::HttpFault;
+use bcm_tests::origin::{BlockFault, HttpFault};
 
 #[test]
 fn a_mirror_equals_the_recorded_tree_and_a_second_sync_does_nothing() {
@@ -85,6 +85,7 @@ fn without_fileslist_the_repositories_are_listed_one_by_one() {
         HttpFault::status(500),
         HttpFault::body("<h1>not JSON</h1>"),
         HttpFault::Truncated(100),
+        HttpFault::Silent,
     ] {
         let mirror = Mirror::new();
         mirror.origin.fault("/api/fileslist", fault.clone());
@@ -165,9 +166,20 @@ fn lost_blocks_are_noticed_and_fetched_again() {
     mirror.complete();
     let key = fixtures::flists()["tf-bootable/ubuntu-tiny.flist"].chunks[0].clone();
     let lost: BlockKey = key.parse().expect("a key");
+    let other = fixtures::flists()["alice.3bot/my-app-1.0.flist"].chunks[0].clone();
+    let other: BlockKey = other.parse().expect("a key");
     assert_eq!(mirror.store.remove(&[lost]).expect("removed"), 1);
+    // As long as it cannot be had, every sync looks for it.
+    mirror.origin.block_fault(&key, BlockFault::Absent);
+    for _ in 0..2 {
+        let report = mirror.partial();
+        assert!(reason(&report.deferred, "tf-bootable/ubuntu-tiny.flist").contains(&key));
+    }
+    recorded_tree().assert_same(&mirror.tree(), "users/");
+    assert_eq!(mirror.store.remove(&[other]).expect("removed"), 1);
+    mirror.origin.heal();
     let report = mirror.complete();
-    assert_eq!(report.counts.blocks, 1);
+    assert_eq!(report.counts.blocks, 2);
     assert!(mirror.holds(&key));
     assert!(
         report
