@@ -192,7 +192,8 @@ impl PackError {
 ///
 /// Chunks, directory keys and ACL keys are those of upstream's writer. One thing is better: the
 /// type of devices and pipes is written as it is, where upstream's writer calls all of them
-/// sockets. Sockets themselves are left out. Hard links become files of their own. Nothing keeps
+/// sockets. Sockets themselves are left out, and so is
+/// `output` where it is in the tree. Hard links become files of their own. Nothing keeps
 /// the walk from going into other file systems that are mounted inside `source`.
 ///
 /// # Errors

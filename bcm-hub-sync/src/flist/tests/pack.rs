@@ -272,6 +272,7 @@ fn the_flist_itself_is_not_packed() {
     let first = pack_to(tree.path(), &output, &store, &options()).unwrap();
     let second = pack_to(tree.path(), &output, &store, &options()).unwrap();
     assert_eq!((first.files, second.files), (1, 1));
+    assert!(first.skipped.is_empty() && second.skipped.is_empty());
     assert_eq!(first.md5, second.md5);
     let mut references = 0;
     open(&output, tree.path())

@@ -47,8 +47,6 @@ impl Packer<'_> {
         metadata: &Metadata,
     ) -> Result<Option<Inode>, PackError> {
         if self.own_files.contains(&(metadata.dev(), metadata.ino())) {
-            let reason = "it is written by the packing itself";
-            self.packed.skipped.add(path, reason);
             return Ok(None);
         }
         if name.to_str().is_none() {
