@@ -3,6 +3,7 @@
 
 pub(crate) mod choices;
 pub(crate) mod config;
+pub(crate) mod flist;
 pub(crate) mod global;
 pub(crate) mod hub;
 pub(crate) mod stack;
@@ -44,6 +45,8 @@ pub(crate) enum Command {
     Hub(Box<hub::HubCommand>),
     #[command(subcommand)]
     Stack(stack::StackCommand),
+    #[command(subcommand)]
+    Flist(flist::FlistCommand),
     /// Write a completion script for a shell to stdout
     Completions {
         /// The shell

@@ -2,6 +2,7 @@
 
 mod completions;
 mod config;
+mod flist;
 mod hub;
 mod info;
 mod man;
@@ -80,6 +81,7 @@ pub(crate) fn run(context: &Context, cli: Cli) -> Result<ExitCode, Failure> {
         Command::Config(command) => config::run(context, cli.global.config.as_deref(), command),
         Command::Hub(command) => hub::run(context, &command),
         Command::Stack(command) => stack::run(context, &command),
+        Command::Flist(command) => flist::run(context, &command),
         Command::Completions { shell } => completions::run(context, shell),
         Command::Man { dir } => man::run(context, dir.as_deref()),
     }

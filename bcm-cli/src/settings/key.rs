@@ -115,7 +115,7 @@ fn choice<T: clap::ValueEnum>(text: &str) -> Result<T, String> {
     })
 }
 
-fn zdb_address(text: &str) -> Result<ZdbAddress, String> {
+pub(crate) fn zdb_address(text: &str) -> Result<ZdbAddress, String> {
     text.parse()
         .map_err(|error: bcm_hub_sync::zdb::address::InvalidAddress| error.to_string())
 }

@@ -6,6 +6,7 @@
 )]
 
 mod config;
+mod flist;
 mod hub;
 mod manual;
 mod running;
