@@ -232,3 +232,59 @@ fn a_second_writer_is_told_and_a_cancelled_sync_goes_on_later() {
     mirror.complete();
     recorded_tree().assert_same(&mirror.tree(), "users/");
 }
+
+#[test]
+fn a_tag_is_turned_whole_or_not_at_all_and_keeps_what_it_leads_to() {
+    let mirror = Mirror::synced();
+    let old = "tf-autobuilder/bootstrap-260101.flist";
+    mirror.origin.edit(|users| {
+        let next = content(users, "tf-autobuilder", "bootstrap-260101.flist");
+        let builder = users.repository("tf-autobuilder");
+        builder.nodes.remove("bootstrap-260101.flist");
+        builder.put_file("bootstrap-260202.flist", next, 1_735_800_000);
+        builder.put_link(
+            "bootstrap:latest.flist",
+            "bootstrap-260202.flist",
+            1_735_800_001,
+        );
+        let zos = users.repository("tf-zos");
+        let tag = zos.tag("v3.14.1");
+        let target = "../../tf-autobuilder/bootstrap-260202.flist";
+        tag.put_link("bootstrap.flist", target, 1_735_800_002);
+        tag.put_link(
+            "zos.flist",
+            "../../alice.3bot/my-app-1.0.flist",
+            1_735_800_002,
+        );
+        zos.put_link("testing", "../tf-zos/.tag-v3.14.1", 1_735_800_003);
+    });
+    let before = mirror.tree();
+    let page = HttpFault::body("<h1>404</h1>");
+    mirror
+        .origin
+        .fault("/tf-autobuilder/bootstrap-260202.flist", page);
+    let report = mirror.partial();
+    reason(&report.refused, "tf-autobuilder/bootstrap-260202.flist");
+    reason(&report.deferred, "tf-autobuilder/bootstrap:latest.flist");
+    let why = reason(&report.deferred, "tf-zos/tags/v3.14.1");
+    assert!(why.contains("stays as it was"), "{why}");
+    assert_eq!(
+        (report.counts.deleted, report.counts.awaiting_deletion),
+        (0, 1)
+    );
+    // All is as it was but the link to the tag, which is here in its old version.
+    let mut expected = before;
+    let turned = mirror
+        .upstream()
+        .0
+        .remove("tf-zos/testing")
+        .expect("it is there");
+    expected.0.insert("tf-zos/testing".to_owned(), turned);
+    expected.assert_same(&mirror.tree(), "users/");
+    assert!(mirror.tree().0.contains_key(old));
+
+    mirror.origin.heal();
+    let report = mirror.complete();
+    assert_eq!((report.counts.tags, report.counts.deleted), (1, 1));
+    mirror.assert_equal();
+}
