@@ -29,8 +29,8 @@ pub(crate) enum HubCommand {
     Serve(ServeCommand),
     /// Show what the mirror holds and how its last sync went
     ///
-    /// Exit code 4 when no sync has succeeded yet, when the last one could not mirror everything, or
-    /// when the last good one is older than `--max-age`.
+    /// Exit code 3 when the last sync could not mirror everything, 4 when none has run to its end
+    /// yet, when the last one is older than `--max-age`, or when its state is damaged.
     Status(StatusCommand),
     /// Prove that the mirror is whole
     ///
@@ -54,7 +54,7 @@ pub(crate) struct StatusCommand {
     #[command(flatten)]
     pub(crate) data: DataArgs,
 
-    /// Not healthy when the last good sync is older than this: 90s, 12h, 7d
+    /// Exit code 4 when the last sync is older than this: 90s, 12h, 7d
     #[arg(long, value_name = "TIME", value_parser = value::duration)]
     pub(crate) max_age: Option<Duration>,
 }

@@ -17,6 +17,7 @@ const FILTERS: &[(&str, &str)] = &[
     (r"\d+ seconds? ago", "[ago]"),
     (r"process \d+", "process [pid]"),
     (r"[\d.]+ [KM]iB on disk", "[size] on disk"),
+    (r"[0-9a-f]{32}-[0-9a-f]{32}", "[staged]"),
 ];
 
 macro_rules! snapshot {
@@ -40,12 +41,13 @@ fn a_folder_without_a_mirror_is_not_healthy() {
     snapshot!(sandbox.run("hub status"), @r"
     exit code: 4
     --- stdout
-    data folder     [dir]/data
-    upstream        none yet
-    last good sync  never
-    catalogue       0 repositories, 0 flists (0 B), 0 links, 0 tags, 0 links to tags
-    blocks          0 (0 B), 0 B on disk
-    health          no sync has succeeded yet
+    data folder  [dir]/data
+    upstream     none yet
+    last sync    never
+    catalogue    0 repositories, 0 flists (0 B), 0 links, 0 tags, 0 links to tags
+    blocks       0 (0 B), 0 B on disk
+    health       bad
+                 no sync has run to its end yet
     --- stderr
     ");
 }
@@ -81,7 +83,7 @@ fn an_upstream_that_is_not_there_is_named() {
     error: the upstream's catalogue could not be read
       because: no upstream could be listed; the last one asked was http://[address]
       because: the request failed
-      because: http://[address]/api/fileslist: could not connect
+      because: http://[address]/api/repositories: could not connect
       because: Connection refused (os error 111)
     hint: is it up, and can this machine reach it? other hubs are named with --upstream
     ");
@@ -205,12 +207,12 @@ fn a_mirror_can_be_made_checked_served_and_mirrored_again() {
     snapshot!(sandbox.run("hub status"), @r"
     exit code: 0
     --- stdout
-    data folder     [dir]/data
-    upstream        http://[address]
-    last good sync  [ago]
-    catalogue       8 repositories, 11 flists (23.23 KiB), 5 links, 2 tags, 2 links to tags
-    blocks          54 (14.67 MiB), [size] on disk
-    health          good
+    data folder  [dir]/data
+    upstream     http://[address]
+    last sync    [ago]
+    catalogue    8 repositories, 11 flists (23.23 KiB), 5 links, 2 tags, 2 links to tags
+    blocks       54 (14.67 MiB), [size] on disk
+    health       good
     --- stderr
     ");
     snapshot!(sandbox.run("hub verify -q"), @r"
@@ -278,5 +280,62 @@ fn damage_is_found_and_named() {
             .iter()
             .any(|flist| flist["place"] == "bob.3bot/copy-of-site.flist"),
         "{report}"
+    );
+}
+
+#[test]
+fn an_entry_that_is_refused_is_named_and_the_rest_is_done() {
+    let sandbox = Sandbox::new();
+    let demo = "stack start --here --demo --once --data up --http 127.0.0.1:0 --zdb 127.0.0.1:0";
+    sandbox.command(demo).assert().success();
+    sandbox.write(
+        "up/hub/users/alice.3bot/broken.flist",
+        "a page that says 404",
+    );
+    let mut upstream = Running::start(
+        &sandbox.path(""),
+        "hub serve --data up --http 127.0.0.1:0 --zdb 127.0.0.1:0 --output json",
+    );
+    let addresses = upstream.document();
+    let at = |what: &str| addresses[what][0].as_str().unwrap();
+    let sync = format!(
+        "hub sync -q --repo *.3bot --upstream http://{} --upstream-zdb zdb://{}",
+        at("http"),
+        at("zdb")
+    );
+    snapshot!(sandbox.run(&sync), @r"
+    exit code: 3
+    --- stdout
+    mirrored http://[address] into [dir]/data in [time]
+      flists  4 new, 0 changed, 0 unchanged (8.42 KiB downloaded)
+      names   1 links, 0 tags, 0 links to tags made or changed
+      blocks  18 fetched (4.85 MiB), each checked against its hash
+    refused: 1
+      alice.3bot/broken.flist: [dir]/data/hub/staging/[staged].flist is not an flist: it looks like text
+    --- stderr
+    warning: alice.3bot/broken.flist is refused: [dir]/data/hub/staging/[staged].flist is not an flist: it looks like text
+    ");
+    snapshot!(sandbox.run("hub status"), @r"
+    exit code: 3
+    --- stdout
+    data folder         [dir]/data
+    upstream            http://[address]
+    last sync           [ago]
+    last complete sync  never
+    catalogue           4 repositories, 4 flists (8.42 KiB), 1 links, 0 tags, 0 links to tags
+    blocks              18 (4.85 MiB), [size] on disk
+    health              good, but for some entries
+                        the last sync refused 1 entries and could not publish 0; `bcm hub sync` names them
+    --- stderr
+    ");
+    assert!(
+        !sandbox
+            .path("data/hub/users/alice.3bot/broken.flist")
+            .exists()
+    );
+    assert!(
+        sandbox
+            .path("data/hub/users/alice.3bot/site.flist")
+            .exists()
     );
 }

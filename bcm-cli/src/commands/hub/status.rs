@@ -65,12 +65,24 @@ impl Holds {
     }
 }
 
+/// How a mirror is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+enum Health {
+    /// The last sync made it equal to its upstream.
+    Good,
+    /// So it did, but for some entries.
+    Partial,
+    /// Somebody should look: there was no sync yet, or not for too long, or its state is damaged.
+    Bad,
+}
+
 /// What `bcm hub status` answers. Times are in seconds since 1970.
 #[derive(Debug, Serialize)]
 struct Status {
     data: PathBuf,
-    healthy: bool,
-    /// Why not, for people.
+    health: Health,
+    /// Why it is not good, for people.
     problems: Vec<String>,
     upstream: Option<String>,
     last_success: Option<i64>,
@@ -93,9 +105,10 @@ pub(super) fn run(context: &Context, args: &StatusCommand) -> Result<ExitCode, F
     let (data, _) = context.settings.data(args.data.data.as_deref())?;
     let status = status(data, args.max_age)?;
     context.printer.show(&status)?;
-    Ok(match status.healthy {
-        true => ExitCode::Done,
-        false => ExitCode::Unhealthy,
+    Ok(match status.health {
+        Health::Good => ExitCode::Done,
+        Health::Partial => ExitCode::Partial,
+        Health::Bad => ExitCode::Unhealthy,
     })
 }
 
@@ -112,18 +125,12 @@ fn status(data: PathBuf, max_age: Option<Duration>) -> Result<Status, Failure> {
     if let Some(damaged) = loaded.damaged {
         problems.push(format!("{}: {damaged}", layout.state().display()));
     }
-    match (state.last_success, max_age) {
-        (None, _) => problems.push("no sync has succeeded yet".to_owned()),
-        (Some(last), Some(max_age)) => {
-            let age = age(last);
-            if age > max_age {
-                problems.push(format!("the last good sync was {} ago", span(age)));
-            }
+    match (state.last_attempt, max_age) {
+        (None, _) => problems.push("no sync has run to its end yet".to_owned()),
+        (Some(last), Some(max_age)) if age(last) > max_age => {
+            problems.push(format!("the last sync was {} ago", span(age(last))));
         }
         _ => {}
-    }
-    if last_outcome == Some(SyncOutcome::Partial) {
-        problems.push("the last sync could not mirror everything".to_owned());
     }
     if layout.publish_journal().exists() {
         problems.push(
@@ -131,9 +138,26 @@ fn status(data: PathBuf, max_age: Option<Duration>) -> Result<Status, Failure> {
                 .to_owned(),
         );
     }
+    let mut health = match problems.is_empty() {
+        true => Health::Good,
+        false => Health::Bad,
+    };
+    if let Some(report) = state
+        .last_report
+        .as_ref()
+        .filter(|report| report.outcome == SyncOutcome::Partial)
+    {
+        problems.push(format!(
+            "the last sync refused {} entries and could not publish {}; `bcm hub sync` names them",
+            report.refused, report.deferred
+        ));
+        if health == Health::Good {
+            health = Health::Partial;
+        }
+    }
     Ok(Status {
         data,
-        healthy: problems.is_empty(),
+        health,
         problems,
         upstream: state.upstream.as_deref().map(bcm_core::redact::url),
         last_success: state.last_success,
@@ -176,10 +200,10 @@ impl Show for Status {
                     .clone()
                     .unwrap_or_else(|| "none yet".to_owned()),
             ),
-            row("last good sync", ago(self.last_success)),
+            row("last sync", ago(self.last_attempt)),
         ];
         if self.last_attempt != self.last_success {
-            rows.push(row("last sync", ago(self.last_attempt)));
+            rows.push(row("last complete sync", ago(self.last_success)));
         }
         rows.push(row("catalogue", self.holds.line()));
         rows.push(row(
@@ -203,13 +227,14 @@ impl Show for Status {
         for odd in &self.odd {
             rows.push(row("not served", odd.clone()));
         }
-        match self.problems.is_empty() {
-            true => rows.push(row("health", "good".to_owned())),
-            false => {
-                for (at, problem) in self.problems.iter().enumerate() {
-                    rows.push(row(if at == 0 { "health" } else { "" }, problem.clone()));
-                }
-            }
+        let health = match self.health {
+            Health::Good => "good",
+            Health::Partial => "good, but for some entries",
+            Health::Bad => "bad",
+        };
+        rows.push(row("health", health.to_owned()));
+        for problem in &self.problems {
+            rows.push(row("", problem.clone()));
         }
         table(out, &rows)
     }
