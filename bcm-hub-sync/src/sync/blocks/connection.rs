@@ -182,7 +182,7 @@ impl Connection {
                 None => client.reply(command).await?,
             };
             self.take_reply(&client, reply).await?;
-            if self.batch.bytes >= BATCH_BYTES || self.batch.blocks.len() >= BATCH_BLOCKS {
+            if self.batch.bytes >= BATCH_BYTES || self.batch.len() >= BATCH_BLOCKS {
                 self.hand_over().await;
             }
             if self.unavailable.len() >= super::CHUNK {
@@ -191,9 +191,13 @@ impl Connection {
         }
     }
 
-    /// Asks for as much as may be in flight.
+    /// Asks for as much as may be in flight, once a quarter of it has been answered: few large
+    /// writes cost both sides less than many small ones.
     fn ask(&mut self, client: &mut ZdbClient) {
         let window = self.window();
+        if self.asked.len() > window - window.div_ceil(4) {
+            return;
+        }
         while self.asked.len() < window {
             let Some(ask) = self.pending.pop_front() else {
                 match self.lane.try_take() {
@@ -277,7 +281,7 @@ impl Connection {
 
     /// Lets what has arrived be verified.
     async fn hand_over(&mut self) {
-        if self.batch.blocks.is_empty() {
+        if self.batch.len() == 0 {
             return;
         }
         // A stage that is gone means that the fetch is over.
