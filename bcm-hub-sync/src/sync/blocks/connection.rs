@@ -11,8 +11,9 @@ use super::stages::{Batch, timestamp};
 use crate::zdb::client::{ClientError, ZdbClient};
 use crate::zdb::resp::{Reply, RespError};
 
-/// A batch is verified when it has this many bytes…
-const BATCH_BYTES: usize = 512 * 1024;
+/// A batch is verified when it has this many bytes (less where little memory is allowed): enough
+/// to hash large blocks next to each other…
+const BATCH_BYTES: usize = 2 * 1024 * 1024;
 
 /// …or this many blocks.
 const BATCH_BLOCKS: usize = 256;
@@ -159,6 +160,13 @@ impl Connection {
         (bytes / self.usual.max(1)).clamp(2, options.in_flight.max(2))
     }
 
+    /// All connections' batches together take an eighth of the memory, so that there is always
+    /// room for what arrives while they are verified.
+    fn batch_bytes(&self) -> usize {
+        let options = &self.lane.shared.options;
+        BATCH_BYTES.min(options.memory / (8 * options.connections))
+    }
+
     async fn session(&mut self) -> Result<(), End> {
         let lane = Arc::clone(&self.lane);
         let options = &lane.shared.options;
@@ -182,7 +190,7 @@ impl Connection {
                 None => client.reply(command).await?,
             };
             self.take_reply(&client, reply).await?;
-            if self.batch.bytes >= BATCH_BYTES || self.batch.len() >= BATCH_BLOCKS {
+            if self.batch.bytes >= self.batch_bytes() || self.batch.len() >= BATCH_BLOCKS {
                 self.hand_over().await;
             }
             if self.unavailable.len() >= super::CHUNK {
