@@ -17,16 +17,18 @@ const DEADLINE: Duration = Duration::from_secs(120);
 /// Cargo builds another package's programs for a test only by chance, so this asks it to, once a
 /// test program, with the profile that the test program itself was built with. The whole
 /// workspace's features are asked for, as `cargo test --workspace` does, so that nothing has to be
-/// compiled twice.
+/// compiled twice. `BCM_TEST_PROGRAM` names another one to test instead, such as an installed one.
 pub fn program() -> &'static Path {
     static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
     PROGRAM.get_or_init(|| {
+        if let Some(path) = variable("BCM_TEST_PROGRAM") {
+            return path.into();
+        }
         let test = std::env::current_exe().expect("the test's own path");
         // TARGET/debug/deps/it-0123456789abcdef
         let profile = test.ancestors().nth(2).expect("a profile's folder");
         let target = profile.parent().expect("a target folder");
-        #[allow(clippy::disallowed_methods, reason = "cargo tells tests where it is")]
-        let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+        let cargo = variable("CARGO").unwrap_or_else(|| "cargo".into());
         let mut build = Command::new(cargo);
         build
             .args(["build", "--quiet", "--workspace", "--bin", "bcm"])
@@ -45,6 +47,14 @@ pub fn program() -> &'static Path {
         );
         profile.join("bcm")
     })
+}
+
+#[allow(
+    clippy::disallowed_methods,
+    reason = "cargo and whoever runs the tests talk to them by variables"
+)]
+fn variable(name: &str) -> Option<std::ffi::OsString> {
+    std::env::var_os(name)
 }
 
 /// `bcm` with `arguments`, in an environment with nothing but `PATH`, and no stdin. `HOME` leads

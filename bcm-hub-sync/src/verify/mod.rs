@@ -18,7 +18,7 @@ use bcm_core::progress::SharedProgress;
 use tokio_util::sync::CancellationToken;
 
 use crate::catalog::local::LocalError;
-use crate::flist::Limits;
+use crate::flist::{FlistError, Limits};
 use crate::layout::Layout;
 use crate::store::{BlockStore, StoreError};
 use crate::sync::state::StateError;
@@ -50,6 +50,10 @@ pub enum VerifyError {
     /// What the sync remembers cannot be used.
     #[error("what the sync remembers cannot be used")]
     State(#[from] StateError),
+    /// An flist cannot be looked into, for a reason that is not its own, such as a full disk: it
+    /// is unpacked in the data folder for that.
+    #[error("an flist could not be checked")]
+    Flist(#[from] FlistError),
     /// The operating system refused.
     #[error("could not {operation} {}", path.display())]
     Io {

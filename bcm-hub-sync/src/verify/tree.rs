@@ -229,6 +229,8 @@ impl Check {
         };
         let lacking = match self.lacking(&path)? {
             Ok(lacking) => lacking,
+            // A full disk says nothing about the flist.
+            Err(error) if !error.is_refusal() => return Err(VerifyError::Flist(error)),
             Err(error) => {
                 let reason = chain(&error);
                 return Ok(Found::Damaged { reason, blocks: 0 });

@@ -3,9 +3,17 @@
 
 mod block_fetch;
 mod catalogue;
+mod chain;
+mod changes;
 mod damage;
 mod damaged_flists;
+mod faults;
 mod histories;
+mod hostile;
+mod killed;
 mod parsers;
+mod replay;
 mod sync_library;
+mod usage;
+mod writers;
 mod zdb_client;

@@ -1,60 +1,4 @@
 //! The default store: an append-only log of blocks with an index, in one folder.
-//!
-//! ```text
-//! journal             what was put and removed, in order: 64 bytes a record
-//! blocks-000001.data  the payloads, each behind a copy of its record; up to 256 MiB a segment
-//! index-000001.run    key → place, sorted; a handful of files
-//! manifest            which runs there are, and up to which record they cover the journal
-//! lock                held by the one process that writes
-//! ```
-//!
-//! # How it works
-//!
-//! **Put** appends the payloads to the last segment, then their records to the journal, then enters
-//! the keys in a table in memory. A payload is written once, from where the caller has it. When the
-//! table has 64 Ki keys, it is written as a sorted run; runs of like size are merged, so that there
-//! are about log₄(keys / 64 Ki) of them. What is in memory does not grow with the number of blocks:
-//! the table, 32 KiB a run, and 64 open segments.
-//!
-//! **Get** looks in the table, then in the runs, newest first, one 4 KiB page in each: keys are
-//! hashes, so where a key would be is known well enough beforehand. One more read brings record and
-//! payload; the whole key and the payload's CRC-32 are compared. The CRC is about a tenth of the work,
-//! and tells a block whose room has just been given back from one that is there, so it is always
-//! made.
-//!
-//! **Scan** reads the journal. A cursor is the number of a record and its CRC, good for as long as the
-//! store lives.
-//!
-//! **Remove** appends a record, makes it durable, and only then marks the block's record and punches
-//! a hole where its payload was. Where the file system cannot do that, the room stays taken.
-//!
-//! **Flush** syncs the segments, appends a commit record, and syncs the journal. So a commit vouches for
-//! all payloads before it. Put flushes by itself every 256 MiB.
-//!
-//! # After a crash
-//!
-//! The next writer reads the journal from where the runs end. What comes before the last commit had
-//! been durable: if a record is bad there, that is damage, and opening says where. What comes after
-//! it may be there in part, and is good up to the first record that is not whole or has not its whole
-//! payload; the rest is cut off. A failed `fsync` leaves open what is on disk, so the store takes
-//! no more writes until it is opened again. The index can always be made again from the journal,
-//! and is when any of it is missing or damaged.
-//!
-//! # Other processes
-//!
-//! Readers need no lock. Each lookup compares the length of the journal with what it has seen; when
-//! there is more, the new records are read, and new runs when the manifest has changed. A record that
-//! is not whole is not there yet. Its payload was written before it, so it can be read at once. A
-//! reader that opens a store after a power cut, before any writer did, may list blocks that were
-//! being put at that moment and then find them damaged; nothing that was flushed is among them.
-//!
-//! # Why not a key–value store
-//!
-//! A block store has no updates, keys that are evenly spread by nature, and one order that matters,
-//! which is not that of the keys. Engines for everything pay for what is not needed here: fjall writes a
-//! payload to its journal and again to its blob file, and opens in one process only; redb rounds a
-//! payload up to a power of two and writes trees anew; both would need a second table for the order
-//! of insertion, and hold caches. `cargo bench -p bcm-tests --bench store` measures them side by side.
 
 mod index;
 mod journal;
@@ -131,7 +75,7 @@ pub struct EmbeddedStore {
     segments: Segments,
     /// Set from the start, but for a reader whose store does not exist yet.
     journal: OnceLock<Journal>,
-    /// Held for writing for moments only, never while a file is read or written.
+    /// Held for moments, never while a file is read or written.
     state: RwLock<State>,
     role: Role,
 }

@@ -1,0 +1,76 @@
+//! `kill -9` at any moment loses nothing, and the next sync goes on from there.
+
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use bcm_tests::chance::Chance;
+use bcm_tests::mirror::{Mirror, blocks_of};
+use bcm_tests::origin::Origin;
+
+const KILLS: u32 = 20;
+
+#[test]
+fn a_sync_can_be_killed_at_any_moment() {
+    let clock = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .expect("a clock");
+    let seed = u64::from(clock.subsec_nanos());
+    println!("seed {seed}");
+    let mut chance = Chance::new(seed);
+
+    let origin = Origin::recorded();
+    let undisturbed = Mirror::new();
+    undisturbed.sync(&origin, &[]).assert_code(0);
+    // So slow that there is something to interrupt: a whole sync takes about a second.
+    origin.slow(Duration::from_millis(10), Duration::from_millis(4));
+    let begin = Instant::now();
+    Mirror::new().sync(&origin, &[]).assert_code(0);
+    let whole = begin.elapsed();
+
+    let expected = undisturbed.users();
+    let expected_blocks = blocks_of(undisturbed.serve().zdb);
+    let mut mirror = Mirror::new();
+    let mut killed = 0;
+    for kill in 0..KILLS {
+        let after = Duration::from_micros(chance.below(whole.as_micros() as u64));
+        let running = mirror.start_sync(&origin, &[]);
+        std::thread::sleep(after);
+        let ended = running.kill();
+        killed += u32::from(ended.status.code().is_none());
+        // What readers see is whole at any moment, also right after the kill.
+        if mirror.data().join("hub/users").exists() {
+            let verified = mirror.verify();
+            assert_eq!(
+                verified.code(),
+                0,
+                "seed {seed}: damage after kill {kill} at {after:?}: {verified}"
+            );
+        }
+        // Every third time from the beginning; else the next kill meets what the last one left.
+        if kill % 3 == 2 {
+            mend_and_compare(&mirror, &origin, &expected, &expected_blocks, seed);
+            mirror = Mirror::new();
+        }
+    }
+    mend_and_compare(&mirror, &origin, &expected, &expected_blocks, seed);
+    assert!(
+        killed >= KILLS / 2,
+        "only {killed} of {KILLS} syncs were there to be killed"
+    );
+}
+
+fn mend_and_compare(
+    mirror: &Mirror,
+    origin: &Origin,
+    expected: &bcm_tests::tree::Tree,
+    expected_blocks: &std::collections::BTreeMap<String, (Vec<u8>, Vec<u8>)>,
+    seed: u64,
+) {
+    let ended = mirror.sync(origin, &[]);
+    assert_eq!(ended.code(), 0, "seed {seed}: {ended}");
+    expected.assert_same(&mirror.users(), &format!("seed {seed}: after the kills"));
+    let verified = mirror.verify();
+    assert_eq!(verified.code(), 0, "seed {seed}: {verified}");
+    let blocks = blocks_of(mirror.serve().zdb);
+    assert!(blocks == *expected_blocks, "seed {seed}: the blocks differ");
+    mirror.assert_nothing_outside();
+}
