@@ -1,6 +1,6 @@
 //! What the tests of BCM are made with: [fake origins](origin) that replay recordings and
-//! misbehave on command, the [comparison of trees](tree), and the [`bcm` binary](bcm) as a person
-//! would run it.
+//! misbehave on command, the [comparison of trees](tree), the [`bcm` binary](bcm) as a person would
+//! run it, and a [laboratory](lab) of fresh machines.
 //!
 //! Nothing here uses BCM's own idea of a protocol: the fake hub and the fake 0-db are written from
 //! the recordings alone (and held to them by their own tests), so that BCM's clients and servers
@@ -10,6 +10,7 @@ pub mod bcm;
 pub mod chance;
 pub mod delay_proxy;
 pub mod fixtures;
+pub mod lab;
 pub mod mirror;
 pub mod origin;
 pub mod tree;

@@ -1,0 +1,178 @@
+//! Base images: a small installed Debian, built once by debootstrap and kept in a cache.
+
+use std::{
+    fs::{self, File},
+    hash::{DefaultHasher, Hash, Hasher},
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use super::{LabError, Release, apt::Apt, process};
+
+/// What a machine has beyond debootstrap's smallest variant: what Debian's installer leaves on a
+/// server with an SSH server and nothing else, as far as programs that administer it rely on it.
+const PACKAGES: &str = "systemd,systemd-sysv,dbus,openssh-server,iproute2,iputils-ping,\
+                        ca-certificates,sudo,python3-minimal,nftables,netbase,kmod,less";
+
+const CUSTOMISE: &str = include_str!("scripts/customise.sh");
+
+/// A slow mirror, and everybody compiling at the same time.
+const BUILD_LIMIT: Duration = Duration::from_secs(900);
+
+/// An image that LXD and Incus import: `lxc image import METADATA ROOTFS`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BaseImage {
+    /// The root file system, a squashfs.
+    pub rootfs: PathBuf,
+    /// Metadata for the lab's own machines, whose templates read the machine's `user.lab.*`.
+    pub machine_metadata: PathBuf,
+    /// Metadata for instances inside the machines: no image server is needed to start one.
+    pub instance_metadata: PathBuf,
+}
+
+impl BaseImage {
+    /// The image of `release` in `cache`; built there if it is not.
+    ///
+    /// A build takes a minute or two and is not seen by others until it is complete; whoever wants
+    /// the same image meanwhile waits.
+    ///
+    /// # Errors
+    /// When the build fails; the log of debootstrap is in the message.
+    pub fn ensure(cache: &Path, release: Release, say: &dyn Fn(&str)) -> Result<Self, LabError> {
+        let apt = Apt::of_host()?;
+        let mut recipe = DefaultHasher::new();
+        (CUSTOMISE, PACKAGES, TEMPLATES, &apt.archive).hash(&mut recipe);
+        let name = format!("{release}-{:08x}", recipe.finish() as u32);
+        let folder = cache.join(&name);
+        let image = Self {
+            rootfs: folder.join("rootfs.squashfs"),
+            machine_metadata: folder.join("machine.tar.gz"),
+            instance_metadata: folder.join("instance.tar.gz"),
+        };
+        fs::create_dir_all(cache).map_err(LabError::io("create", cache))?;
+        let lock_path = cache.join(format!("{name}.lock"));
+        let lock = File::create(&lock_path).map_err(LabError::io("create", &lock_path))?;
+        lock.lock().map_err(LabError::io("lock", &lock_path))?;
+        if folder.is_dir() {
+            return Ok(image);
+        }
+        say(&format!(
+            "building the {release} base image (once; a minute or two)"
+        ));
+        let building = cache.join(format!("{name}.building"));
+        if building.exists() {
+            fs::remove_dir_all(&building).map_err(LabError::io("remove", &building))?;
+        }
+        fs::create_dir_all(&building).map_err(LabError::io("create", &building))?;
+        build(&building, release, &apt)?;
+        fs::rename(&building, &folder).map_err(LabError::io("rename", &building))?;
+        Ok(image)
+    }
+}
+
+fn build(folder: &Path, release: Release, apt: &Apt) -> Result<(), LabError> {
+    let root = folder.join("root");
+    process::succeed(
+        process::command("debootstrap")
+            .arg("--variant=minbase")
+            .arg(format!("--include={PACKAGES}"))
+            .arg(release.name())
+            .arg(&root)
+            .arg(&apt.archive),
+        None,
+        BUILD_LIMIT,
+    )?;
+    let script = folder.join("customise.sh");
+    fs::write(&script, CUSTOMISE).map_err(LabError::io("write", &script))?;
+    process::succeed(
+        process::command("sh").arg(&script).arg(&root),
+        None,
+        Duration::from_secs(60),
+    )?;
+    process::succeed(
+        process::command("mksquashfs")
+            .arg(&root)
+            .arg(folder.join("rootfs.squashfs"))
+            .args(["-comp", "zstd", "-Xcompression-level", "3"])
+            .args(["-noappend", "-quiet", "-no-progress"]),
+        None,
+        Duration::from_secs(300),
+    )?;
+    write_metadata(&folder.join("machine.tar.gz"), release, TEMPLATES)?;
+    write_metadata(&folder.join("instance.tar.gz"), release, &TEMPLATES[..1])?;
+    fs::remove_dir_all(&root).map_err(LabError::io("remove", &root))?;
+    fs::remove_file(&script).map_err(LabError::io("remove", &script))
+}
+
+/// What LXD writes into a machine before it first starts: path, name of the template, text.
+const TEMPLATES: &[(&str, &str, &str)] = &[
+    ("/etc/hostname", "hostname.tpl", "{{ container.name }}\n"),
+    (
+        // Debian's installer writes the same trap: one's own name is 127.0.1.1.
+        "/etc/hosts",
+        "hosts.tpl",
+        "127.0.0.1\tlocalhost\n127.0.1.1\t{{ container.name }}.lab\t{{ container.name }}\n\n\
+         ::1\tlocalhost ip6-localhost ip6-loopback\n\
+         ff02::1\tip6-allnodes\nff02::2\tip6-allrouters\n",
+    ),
+    (
+        "/etc/resolv.conf",
+        "resolv.tpl",
+        "{{ config_get(\"user.lab.resolv\", \"\") }}",
+    ),
+    (
+        "/etc/apt/sources.list",
+        "sources.tpl",
+        "{{ config_get(\"user.lab.sources\", \"\") }}",
+    ),
+    (
+        "/etc/apt/apt.conf.d/90lab",
+        "apt.tpl",
+        "{{ config_get(\"user.lab.apt\", \"\") }}",
+    ),
+    (
+        "/home/bcm/.ssh/authorized_keys",
+        "bcm.tpl",
+        "{{ config_get(\"user.lab.key\", \"\") }}",
+    ),
+    (
+        "/home/plain/.ssh/authorized_keys",
+        "plain.tpl",
+        "{{ config_get(\"user.lab.key\", \"\") }}",
+    ),
+];
+
+fn write_metadata(
+    path: &Path,
+    release: Release,
+    templates: &[(&str, &str, &str)],
+) -> Result<(), LabError> {
+    let mut yaml = format!(
+        "architecture: {}\ncreation_date: 1700000000\nproperties:\n  os: Debian\n  \
+         release: {release}\n  description: Debian {release} of the laboratory\ntemplates:\n",
+        std::env::consts::ARCH
+    );
+    for (target, name, _) in templates {
+        yaml.push_str(&format!(
+            "  {target}:\n    when: [create, copy]\n    template: {name}\n"
+        ));
+    }
+    let file = File::create(path).map_err(LabError::io("create", path))?;
+    let gzip = flate2::write::GzEncoder::new(file, flate2::Compression::default());
+    let mut archive = tar::Builder::new(gzip);
+    let mut append = |name: String, text: &str| {
+        let mut header = tar::Header::new_gnu();
+        header.set_mode(0o644);
+        header.set_size(text.len() as u64);
+        archive.append_data(&mut header, name, text.as_bytes())
+    };
+    append("metadata.yaml".to_owned(), &yaml).map_err(LabError::io("write", path))?;
+    for (_, name, text) in templates {
+        append(format!("templates/{name}"), text).map_err(LabError::io("write", path))?;
+    }
+    archive
+        .into_inner()
+        .and_then(flate2::write::GzEncoder::finish)
+        .map(|_| ())
+        .map_err(LabError::io("write", path))
+}
