@@ -90,6 +90,10 @@ enum Command {
         #[arg(long)]
         install: bool,
     },
+    /// Start machines that end with this process, say the lab's name, and wait for stdin to end.
+    /// For tests of what is left when it is killed.
+    #[command(hide = true)]
+    Hold { machines: u8 },
     /// Hold a lab. Not for people.
     #[command(hide = true)]
     Supervise {
@@ -187,6 +191,20 @@ fn run(arguments: Arguments) -> Result<ExitCode, LabError> {
         Command::List => list(&lab::find(&root)?),
         Command::Down { lab } => down(&root, lab.as_deref())?,
         Command::Doctor { install } => return doctor_says(install),
+        Command::Hold { machines } => {
+            let lab = Lab::start(&LabOptions {
+                machines,
+                root,
+                ..LabOptions::new(this_program()?)
+            })?;
+            println!("{}", lab.id());
+            let read = std::io::copy(&mut std::io::stdin(), &mut std::io::sink());
+            read.map_err(|source| LabError::Io {
+                operation: "read",
+                path: "stdin".into(),
+                source,
+            })?;
+        }
         Command::Supervise {
             folder,
             release,
@@ -211,11 +229,14 @@ fn run(arguments: Arguments) -> Result<ExitCode, LabError> {
     Ok(ExitCode::SUCCESS)
 }
 
-fn up(root: PathBuf, machines: u8, release: Release) -> Result<(), LabError> {
-    let program = std::env::current_exe().map_err(|source| LabError::Spawn {
+fn this_program() -> Result<PathBuf, LabError> {
+    std::env::current_exe().map_err(|source| LabError::Spawn {
         program: "this program".to_owned(),
         source,
-    })?;
+    })
+}
+
+fn up(root: PathBuf, machines: u8, release: Release) -> Result<(), LabError> {
     let start = Instant::now();
     let lab = Lab::start_saying(
         &LabOptions {
@@ -223,7 +244,7 @@ fn up(root: PathBuf, machines: u8, release: Release) -> Result<(), LabError> {
             release,
             lifetime: Lifetime::Detached,
             root,
-            ..LabOptions::new(program)
+            ..LabOptions::new(this_program()?)
         },
         &|text| eprintln!("{text}"),
     )?;
