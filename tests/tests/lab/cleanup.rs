@@ -11,9 +11,9 @@ use std::{
 
 use bcm_tests::lab::{self, Lab, LabOptions, LabState};
 
-use crate::{Outcome, shared::options};
+use crate::{Outcome, Test, shared::options};
 
-pub(crate) const TESTS: &[(&str, fn() -> Outcome)] = &[
+pub(crate) const TESTS: &[Test] = &[
     ("cleanup::after_a_panic", after_a_panic),
     (
         "cleanup::after_its_process_was_killed",

@@ -5,11 +5,11 @@ use std::{thread, time::Duration};
 use bcm_tests::lab::{Captured, Lab, LabOptions, Machine, Release};
 
 use crate::{
-    Outcome,
+    Outcome, Test,
     shared::{fresh_machine, lab, machine, options},
 };
 
-pub(crate) const TESTS: &[(&str, fn() -> Outcome)] = &[
+pub(crate) const TESTS: &[Test] = &[
     ("machines::three_come_up", three_come_up),
     ("machines::users_and_sudo", users_and_sudo),
     ("machines::know_each_other", know_each_other),

@@ -14,8 +14,11 @@ use libtest_mimic::{Arguments, Failed, Trial};
 /// A test's outcome; its message is printed where it fails.
 type Outcome = Result<(), Failed>;
 
+/// A test and its name.
+type Test = (&'static str, fn() -> Outcome);
+
 /// The tests of all modules.
-fn tests() -> Vec<(&'static str, fn() -> Outcome)> {
+fn tests() -> Vec<Test> {
     [machines::TESTS, cleanup::TESTS].concat()
 }
 
