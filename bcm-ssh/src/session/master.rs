@@ -116,12 +116,16 @@ impl Master {
                 known: None,
                 offered,
                 location: Some(location),
-            } => ConnectError::HostKeyChanged {
-                known: known_key(&location).await.map(Box::new),
-                host,
-                offered,
-                location: Some(location),
-            },
+            } => {
+                let algorithm = offered.as_ref().map_or("", |key| &key.algorithm);
+                let (known, location) = known_key(&location, algorithm).await;
+                ConnectError::HostKeyChanged {
+                    host,
+                    known: known.map(Box::new),
+                    offered,
+                    location: Some(location),
+                }
+            }
             other => other,
         }
     }
@@ -297,12 +301,39 @@ fn pin(
     Ok(())
 }
 
-/// The key on a line of `known_hosts`, `FILE:LINE`.
-async fn known_key(location: &str) -> Option<HostKey> {
-    let (file, number) = location.rsplit_once(':')?;
-    let number: usize = number.parse().ok()?;
-    let text = fs::read_to_string(file).ok()?;
-    let line = text.lines().nth(number.checked_sub(1)?)?.to_owned();
+/// The known key that the offered one is to be compared with, and where it is, `FILE:LINE`.
+///
+/// ssh names the first line that is about the host; the one of the same algorithm says more.
+async fn known_key(location: &str, algorithm: &str) -> (Option<HostKey>, String) {
+    let found = || {
+        let (file, number) = location.rsplit_once(':')?;
+        let text = fs::read_to_string(file).ok()?;
+        let (number, line) = comparable(&text, number.parse().ok()?, algorithm)?;
+        Some((format!("{file}:{number}"), line.to_owned()))
+    };
+    match found() {
+        Some((location, line)) => (fingerprint(&line).await, location),
+        None => (None, location.to_owned()),
+    }
+}
+
+/// The line of a `known_hosts` for the same names as line `number`, but with this algorithm; else
+/// line `number`. Lines count from 1.
+fn comparable<'a>(text: &'a str, number: usize, algorithm: &str) -> Option<(usize, &'a str)> {
+    let named = text.lines().nth(number.checked_sub(1)?)?;
+    let names = named.split(' ').next();
+    text.lines()
+        .enumerate()
+        .find(|(_, line)| {
+            let mut fields = line.split(' ');
+            fields.next() == names && fields.next() == Some(algorithm)
+        })
+        .map(|(index, line)| (index + 1, line))
+        .or(Some((number, named)))
+}
+
+/// The fingerprint of a line of `known_hosts`.
+async fn fingerprint(line: &str) -> Option<HostKey> {
     let mut keygen = Process::new("ssh-keygen");
     keygen
         .env("LC_ALL", "C")
@@ -327,6 +358,18 @@ async fn known_key(location: &str) -> Option<HostKey> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_key_of_the_same_kind_is_compared() {
+        let text = "# mine\na,b ssh-rsa AA\nc ssh-ed25519 CC\na,b ssh-ed25519 BB\n";
+        assert_eq!(
+            comparable(text, 2, "ssh-ed25519"),
+            Some((4, "a,b ssh-ed25519 BB"))
+        );
+        assert_eq!(comparable(text, 2, "ssh-dss"), Some((2, "a,b ssh-rsa AA")));
+        assert_eq!(comparable(text, 9, "ssh-rsa"), None);
+        assert_eq!(comparable(text, 0, "ssh-rsa"), None);
+    }
 
     #[test]
     fn seconds_are_rounded_up() {

@@ -7,6 +7,7 @@
 mod cleanup;
 mod machines;
 mod shared;
+mod ssh;
 
 use bcm_tests::lab::doctor;
 use libtest_mimic::{Arguments, Failed, Trial};
@@ -19,7 +20,7 @@ type Test = (&'static str, fn() -> Outcome);
 
 /// The tests of all modules.
 fn tests() -> Vec<Test> {
-    [machines::TESTS, cleanup::TESTS].concat()
+    [machines::TESTS, ssh::TESTS, cleanup::TESTS].concat()
 }
 
 fn main() {
