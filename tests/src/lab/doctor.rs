@@ -28,6 +28,9 @@ const PROGRAMS: &[(&str, &str)] = &[
     ("setpriv", "util-linux"),
 ];
 
+/// What no lab needs, but other tests that run where labs do: bcm-ssh's have an sshd on loopback.
+const EXTRA_PROGRAMS: &[(&str, &str)] = &[("sshd", "openssh-server")];
+
 /// One thing that is needed and missing.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
@@ -118,7 +121,8 @@ fn kernel_has(name: &str) -> bool {
             && known())
 }
 
-/// Installs the packages of the programs that are missing. Returns them.
+/// Installs the packages of the programs that are missing, and of those that only some tests use.
+/// Returns them.
 ///
 /// No service is started: packages of daemons would otherwise bring up a second LXD, host-wide.
 ///
@@ -132,6 +136,12 @@ pub fn install(say: &dyn Fn(&str)) -> Result<Vec<&'static str>, LabError> {
             _ => None,
         })
         .collect();
+    packages.extend(
+        EXTRA_PROGRAMS
+            .iter()
+            .filter(|(program, _)| find_program(program).is_none())
+            .map(|&(_, package)| package),
+    );
     packages.sort_unstable();
     packages.dedup();
     if packages.is_empty() {
@@ -170,13 +180,23 @@ pub fn install(say: &dyn Fn(&str)) -> Result<Vec<&'static str>, LabError> {
     );
     drop(denied);
     installed?;
-    if packages.contains(&"lxd") && Path::new("/run/systemd/system").exists() {
-        // It was installed for the lab alone, which starts its own.
-        process::succeed(
-            process::command("systemctl").args(["disable", "lxd.socket", "lxd-containers.service"]),
-            None,
-            Duration::from_secs(60),
-        )?;
+    if Path::new("/run/systemd/system").exists() {
+        // They were installed for tests alone, which start their own; not even the next boot should.
+        let units: &[(&str, &[&str])] = &[
+            ("lxd", &["lxd.socket", "lxd-containers.service"]),
+            ("openssh-server", &["ssh.service"]),
+        ];
+        for (package, units) in units {
+            if packages.contains(package) {
+                process::succeed(
+                    process::command("systemctl")
+                        .args(["disable", "--now"])
+                        .args(*units),
+                    None,
+                    Duration::from_secs(60),
+                )?;
+            }
+        }
     }
     Ok(packages)
 }
