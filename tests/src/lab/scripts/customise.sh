@@ -56,6 +56,6 @@ chroot "$root" systemctl enable systemd-networkd.service ssh.service first-host-
 chroot "$root" systemctl mask systemd-binfmt.service proc-sys-fs-binfmt_misc.automount
 
 # debootstrap copies these from the host.
-rm -f "$root/etc/hostname" "$root/etc/resolv.conf" "$root/etc/machine-id"
+rm -f "$root/etc/hostname" "$root/etc/resolv.conf" "$root/etc/machine-id" "$root/var/lib/dbus/machine-id"
 : >"$root/etc/machine-id"
 rm -f "$root"/var/cache/apt/archives/*.deb "$root"/var/lib/apt/lists/*_* "$root"/var/log/*.log
