@@ -1,4 +1,88 @@
 //! The default store: an append-only log of blocks with an index, in one folder.
+//!
+//! ```text
+//! journal             what was put and removed, in order: 64 bytes a record
+//! blocks-000001.data  the payloads, each behind a copy of its record; up to 256 MiB a segment
+//! index-000001.run    key → place, sorted; a handful of files
+//! manifest            which runs there are, and up to which record they cover the journal
+//! lock                held by the one process that writes
+//! ```
+//!
+//! # How it works
+//!
+//! **Put** appends the payloads to the last segment, then their records to the journal, then enters
+//! the keys in a table in memory. A payload is written once, from where the caller has it. When the
+//! table has 64 Ki keys, it is written as a sorted run; runs of like size are merged, so that there
+//! are about log₄(keys / 64 Ki) of them. What is in memory does not grow with the number of blocks:
+//! the table, 32 KiB a run, and 64 open segments.
+//!
+//! **Get** looks in the table, then in the runs, newest first, one 4 KiB page in each: keys are
+//! hashes, so where a key would be is known well enough beforehand. One more read brings record and
+//! payload; the whole key and the payload's CRC-32 are compared. The CRC is about a tenth of the work,
+//! and tells a block whose room has just been given back from one that is there, so it is always
+//! made.
+//!
+//! **Scan** reads the journal. A cursor is the number of a record and its CRC, good for as long as the
+//! store lives.
+//!
+//! **Remove** appends a record, makes it durable, and only then marks the block's record and punches
+//! a hole where its payload was. Where the file system cannot do that, the room stays taken.
+//!
+//! **Flush** syncs the segments, appends a commit record, and syncs the journal. So a commit vouches for
+//! all payloads before it. Put flushes by itself every 256 MiB.
+//!
+//! # After a crash
+//!
+//! The next writer reads the journal from where the runs end. What comes before the last commit had
+//! been durable: if a record is bad there, that is damage, and opening says where. What comes after
+//! it may be there in part, and is good up to the first record that is not whole or has not its whole
+//! payload; the rest is cut off. A failed `fsync` leaves open what is on disk, so the store takes
+//! no more writes until it is opened again. The index can always be made again from the journal,
+//! and is when any of it is missing or damaged.
+//!
+//! # Other processes
+//!
+//! Readers need no lock. Each lookup compares the length of the journal with what it has seen; when
+//! there is more, the new records are read, and new runs when the manifest has changed. A record that
+//! is not whole is not there yet. Its payload was written before it, so it can be read at once. A
+//! reader that opens a store after a power cut, before any writer did, may list blocks that were
+//! being put at that moment and then find them damaged; nothing that was flushed is among them.
+//!
+//! # Why not a key–value store
+//!
+//! A block store has no updates, keys that are evenly spread by nature, and one order that matters,
+//! which is not that of the keys. Engines for everything pay for what is not needed here: fjall 3.1
+//! writes a payload to its journal and again to its blob file, and opens in one process only; redb 4.5
+//! (which does let other processes read) rounds a payload up to a power of two and writes its trees
+//! anew; both need a second table for the order of insertion, and hold caches.
+//!
+//! Measured with `cargo bench -p bcm-tests --bench store`: durable every 64 MiB, read from the page
+//! cache by one thread, memory beyond what the program takes anyway, opened after a crash. Ratios of
+//! ingest and reads are to one file that is appended to and read at known places.
+//!
+//! | 10 kB blocks    | ingest | written | on disk | reads | reads/s of CPU | restart | memory  |
+//! |-----------------|--------|---------|---------|-------|----------------|---------|---------|
+//! | this store      | 0.77   | 1.01    | 1.01    | 0.83  | 249,000        | 21 ms   | 3 MiB   |
+//! | fjall, blobs    | 0.20   | 1.76    | 1.01    | 0.37  | 111,000        | 143 ms  | 132 MiB |
+//! | redb            | 0.15   | 1.67    | 1.65    | 0.38  | 113,000        | 662 ms  | 67 MiB  |
+//! | a file a block  | 0.01   | 1.63    | 1.29    | 0.29  | 87,000         | none    | none    |
+//!
+//! | 500 kB blocks   | ingest | written | on disk | reads | restart |
+//! |-----------------|--------|---------|---------|-------|---------|
+//! | this store      | 0.95   | 1.00    | 1.00    | 0.67  | 3 ms    |
+//! | fjall, blobs    | 0.45   | 1.76    | 1.00    | 0.85  | 66 ms   |
+//! | redb            | 0.61   | 1.10    | 1.05    | 0.88  | 208 ms  |
+//! | a file a block  | 0.59   | 1.02    | 1.02    | 0.98  | none    |
+//!
+//! | a million keys (100 B blocks) | memory while filling | while reading | restart | absent keys/s of CPU |
+//! |-------------------------------|----------------------|---------------|---------|----------------------|
+//! | this store                    | 16 MiB               | 5 MiB         | 26 ms   | 375,000              |
+//! | fjall                         | 170 MiB              | 124 MiB       | 3.0 s   | 238,000              |
+//! | redb                          | 72 MiB               | 66 MiB        | 1.2 s   | 165,000              |
+//!
+//! The first two tables are medians of three runs over 256 MiB, the last is one run; ext4, two cores
+//! that other work shared, so that only large differences mean anything. Reads of 500 kB are where
+//! this store is last: the CRC over all of it is what they pay for.
 
 mod index;
 mod journal;
@@ -75,7 +159,7 @@ pub struct EmbeddedStore {
     segments: Segments,
     /// Set from the start, but for a reader whose store does not exist yet.
     journal: OnceLock<Journal>,
-    /// Held for moments, never while a file is read or written.
+    /// Held for writing for moments only, never while a file is read or written.
     state: RwLock<State>,
     role: Role,
 }

@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 use std::fs::File;
-use std::io::{self, IoSlice};
+use std::io;
 use std::sync::Arc;
 
 use bcm_core::lock::FolderLock;
@@ -13,10 +13,12 @@ use super::manifest::Manifest;
 use super::record::{Body, MAX_NUMBER, MAX_SEGMENT, Place, Put, RECORD_BYTES, RawRecord, Record};
 use super::replay::Replay;
 use super::run::Slot;
-use super::segments::MAX_PIECES;
 use super::{Runs, merge, recover, sync_folder};
 use crate::block::BlockKey;
 use crate::store::{StoreError, VerifiedBlock};
+
+/// Blocks that are written and entered together.
+const APPEND_BLOCKS: usize = 512;
 
 /// What only the writer knows.
 #[derive(Debug)]
@@ -70,7 +72,7 @@ impl EmbeddedStore {
             }
             let mut count = 1;
             while let Some(next) = rest.get(count)
-                && count < MAX_PIECES / 2
+                && count < APPEND_BLOCKS
                 && end + room_of(next) <= u64::from(self.limits.segment_bytes)
             {
                 end += room_of(next);
@@ -133,13 +135,8 @@ impl EmbeddedStore {
             };
             raw.push(Record::encode(number, &Body::Put(put), journal.store_id()));
         }
-        let mut pieces: Vec<IoSlice<'_>> = raw
-            .iter()
-            .zip(blocks)
-            .flat_map(|(record, block)| [IoSlice::new(record), IoSlice::new(block.payload())])
-            .collect();
         let file = self.current_file(writer)?;
-        if let Err(error) = self.segments.write_at(&file, &mut pieces, start) {
+        if let Err(error) = self.segments.write_at(&file, &raw, blocks, start) {
             // Gives the room back; if that fails too, the next append overwrites what is there.
             let _ = file.set_len(start);
             return Err(StoreError::io("write", &self.segments.path(writer.segment))(error));

@@ -3,6 +3,7 @@ mod damage;
 mod disk_full;
 mod kill;
 mod readers;
+mod runs;
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
