@@ -1,0 +1,105 @@
+//! Instances: containers and virtual machines.
+
+use crate::client::Client;
+use crate::error::LxdError;
+use crate::operation::OperationHandle;
+use crate::request::Request;
+use crate::types::{Instance, InstanceState, InstanceStatePut, InstancesPost};
+
+impl Client {
+    /// The instances of this client's project.
+    ///
+    /// # Errors
+    /// The call failed.
+    pub async fn instances(&self) -> Result<Vec<Instance>, LxdError> {
+        self.call(
+            Request::get(&["instances"])
+                .with_query("recursion", "1")
+                .with_optional("project", self.project()),
+        )
+        .await
+    }
+
+    /// The instances of all projects.
+    ///
+    /// # Errors
+    /// The call failed.
+    pub async fn all_instances(&self) -> Result<Vec<Instance>, LxdError> {
+        self.call(
+            Request::get(&["instances"])
+                .with_query("recursion", "1")
+                .with_query("all-projects", "true"),
+        )
+        .await
+    }
+
+    /// One instance.
+    ///
+    /// # Errors
+    /// The call failed.
+    pub async fn instance(&self, name: &str) -> Result<Instance, LxdError> {
+        self.call(Request::get(&["instances", name]).with_optional("project", self.project()))
+            .await
+    }
+
+    /// Makes an instance, in a cluster on the member `target`. It is not started.
+    ///
+    /// # Errors
+    /// The call failed.
+    pub async fn create_instance(
+        &self,
+        instance: &InstancesPost,
+        target: Option<&str>,
+    ) -> Result<OperationHandle, LxdError> {
+        let request = Request::post(&["instances"], instance)
+            .with_optional("project", self.project())
+            .with_optional("target", target);
+        self.start(request).await
+    }
+
+    /// Starts, stops or freezes an instance.
+    ///
+    /// # Errors
+    /// The call failed.
+    pub async fn set_instance_state(
+        &self,
+        name: &str,
+        put: &InstanceStatePut,
+    ) -> Result<OperationHandle, LxdError> {
+        let request = Request::put(&["instances", name, "state"], put)
+            .with_optional("project", self.project());
+        self.start(request).await
+    }
+
+    /// What an instance is doing, with its addresses.
+    ///
+    /// # Errors
+    /// The call failed.
+    pub async fn instance_state(&self, name: &str) -> Result<InstanceState, LxdError> {
+        self.call(
+            Request::get(&["instances", name, "state"]).with_optional("project", self.project()),
+        )
+        .await
+    }
+
+    /// Removes an instance, which must be stopped.
+    ///
+    /// # Errors
+    /// The call failed.
+    pub async fn delete_instance(&self, name: &str) -> Result<OperationHandle, LxdError> {
+        self.start(Request::delete(&["instances", name]).with_optional("project", self.project()))
+            .await
+    }
+
+    /// The console's log so far: what an instance wrote while it booted.
+    ///
+    /// # Errors
+    /// The call failed.
+    pub async fn console_log(&self, name: &str) -> Result<Vec<u8>, LxdError> {
+        let request =
+            Request::get(&["instances", name, "console"]).with_optional("project", self.project());
+        self.download(request)
+            .await
+            .map(|(_, bytes)| bytes.to_vec())
+    }
+}

@@ -1,0 +1,307 @@
+//! Sends requests.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http_body_util::{BodyExt, Full, Limited};
+use hyper::StatusCode;
+use hyper::header;
+use hyper_util::rt::TokioIo;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+use crate::error::LxdError;
+use crate::flavour::Flavour;
+use crate::operation::OperationHandle;
+use crate::request::{Body, Request};
+use crate::response::{Answer, NoAnswer, open};
+use crate::transport::{Connection, Transport};
+use crate::types::Server;
+
+/// The largest answer that is taken: listings of big clusters stay far below it.
+const MAX_ANSWER: usize = 256 << 20;
+
+/// Limits of a [`Client`].
+#[derive(Debug, Clone)]
+pub struct ClientOptions {
+    /// How long opening the socket may take. Default 10 s.
+    pub connect: Duration,
+    /// How long an answer may take. A daemon that lost its quorum hangs instead of answering.
+    /// Default 60 s; operations are waited for with a deadline of their own.
+    pub answer: Duration,
+}
+
+impl Default for ClientOptions {
+    fn default() -> Self {
+        Self {
+            connect: Duration::from_secs(10),
+            answer: Duration::from_secs(60),
+        }
+    }
+}
+
+/// A client of one daemon. Clones are cheap and share the transport.
+#[derive(Clone)]
+pub struct Client {
+    transport: Arc<dyn Transport>,
+    options: ClientOptions,
+    flavour: Flavour,
+    version: String,
+    project: Option<String>,
+}
+
+impl std::fmt::Debug for Client {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Client")
+            .field("peer", &self.transport.peer())
+            .field("flavour", &self.flavour)
+            .field("version", &self.version)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Client {
+    /// Connects and asks the daemon what it is, with the default limits.
+    ///
+    /// # Errors
+    /// It cannot be reached, or is neither LXD nor Incus.
+    pub async fn connect(transport: impl Transport + 'static) -> Result<Self, LxdError> {
+        Self::connect_with(transport, ClientOptions::default()).await
+    }
+
+    /// Connects and asks the daemon what it is.
+    ///
+    /// # Errors
+    /// It cannot be reached, or is neither LXD nor Incus.
+    pub async fn connect_with(
+        transport: impl Transport + 'static,
+        options: ClientOptions,
+    ) -> Result<Self, LxdError> {
+        let mut client = Self {
+            transport: Arc::new(transport),
+            options,
+            flavour: Flavour::Lxd,
+            version: String::new(),
+            project: None,
+        };
+        let server = client.server().await?;
+        let Some(flavour) = Flavour::from_server(&server.environment.server) else {
+            return Err(LxdError::Answer {
+                peer: client.peer().to_owned(),
+                call: "GET /1.0".to_owned(),
+                what: match server.environment.server.as_str() {
+                    "" => "it does not say which server it is: this user may not use it".to_owned(),
+                    name => format!("its server is {name:?}, which is neither LXD nor Incus"),
+                },
+            });
+        };
+        client.flavour = flavour;
+        client.version = server.environment.server_version;
+        Ok(client)
+    }
+
+    /// The same daemon, with instances, images, profiles, volumes and networks of `project`.
+    #[must_use]
+    pub fn in_project(&self, project: &str) -> Self {
+        Self {
+            project: Some(project.to_owned()),
+            ..self.clone()
+        }
+    }
+
+    /// The same daemon with other limits.
+    #[must_use]
+    pub fn with_options(&self, options: ClientOptions) -> Self {
+        Self {
+            options,
+            ..self.clone()
+        }
+    }
+
+    /// Which daemon this is.
+    #[must_use]
+    pub fn flavour(&self) -> Flavour {
+        self.flavour
+    }
+
+    /// The daemon's version, such as `5.0.2`, as it was when this client connected.
+    #[must_use]
+    pub fn version(&self) -> &str {
+        &self.version
+    }
+
+    /// What errors call the daemon.
+    #[must_use]
+    pub fn peer(&self) -> &str {
+        self.transport.peer()
+    }
+
+    /// `GET /1.0`: configuration, versions, API extensions.
+    ///
+    /// # Errors
+    /// The call failed.
+    pub async fn server(&self) -> Result<Server, LxdError> {
+        self.call(Request::get(&[])).await
+    }
+
+    pub(crate) fn project(&self) -> Option<&str> {
+        self.project.as_deref()
+    }
+
+    /// Sends a request whose answer comes at once.
+    ///
+    /// Cancel safety: dropping the future closes the connection; the daemon may still do it.
+    ///
+    /// # Errors
+    /// The call failed, or began an operation.
+    pub async fn call<T: DeserializeOwned>(&self, request: Request) -> Result<T, LxdError> {
+        let call = request.call();
+        match self.answer(request).await? {
+            Answer::Sync(value) => self.decode(&call, value),
+            Answer::Async(_) => Err(self.not_understood(&call, "it began an operation")),
+        }
+    }
+
+    /// Sends a request whose answer is not needed.
+    ///
+    /// # Errors
+    /// The call failed.
+    pub async fn call_empty(&self, request: Request) -> Result<(), LxdError> {
+        self.call::<Value>(request).await.map(|_| ())
+    }
+
+    /// Sends a request that begins a background operation.
+    ///
+    /// Cancel safety: dropping the future or the handle cancels nothing on the server; see
+    /// [`OperationHandle::cancel`].
+    ///
+    /// # Errors
+    /// The call failed. Some calls answer at once on one server and begin an operation on another;
+    /// such an answer is an operation that is done.
+    pub async fn start(&self, request: Request) -> Result<OperationHandle, LxdError> {
+        let call = request.call();
+        Ok(match self.answer(request).await? {
+            Answer::Async(operation) => OperationHandle::new(self.clone(), call, *operation),
+            Answer::Sync(_) => OperationHandle::done(self.clone(), call),
+        })
+    }
+
+    async fn answer(&self, request: Request) -> Result<Answer, LxdError> {
+        let call = request.call();
+        let (status, _, body) = self.raw(request, self.options.answer).await?;
+        open(status, &body).map_err(|no_answer| match no_answer {
+            NoAnswer::Api(source) => LxdError::Api {
+                peer: self.peer().to_owned(),
+                call,
+                source,
+            },
+            NoAnswer::NotUnderstood(what) => self.not_understood(&call, what),
+        })
+    }
+
+    pub(crate) fn decode<T: DeserializeOwned>(
+        &self,
+        call: &str,
+        value: Value,
+    ) -> Result<T, LxdError> {
+        serde_json::from_value(value).map_err(|error| self.not_understood(call, error.to_string()))
+    }
+
+    fn not_understood(&self, call: &str, what: impl Into<String>) -> LxdError {
+        LxdError::Answer {
+            peer: self.peer().to_owned(),
+            call: call.to_owned(),
+            what: what.into(),
+        }
+    }
+
+    /// Sends a request and gives status, headers and body as they came, for calls whose answer is
+    /// a file.
+    pub(crate) async fn raw(
+        &self,
+        request: Request,
+        limit: Duration,
+    ) -> Result<(StatusCode, header::HeaderMap, Bytes), LxdError> {
+        let call = request.call();
+        let stream = self.open_stream().await?;
+        let exchange = self.exchange(stream, request, &call);
+        match tokio::time::timeout(limit, exchange).await {
+            Ok(result) => result,
+            Err(_) => Err(LxdError::Silent {
+                peer: self.peer().to_owned(),
+                call,
+                waited: limit,
+            }),
+        }
+    }
+
+    pub(crate) async fn open_stream(&self) -> Result<Box<dyn Connection>, LxdError> {
+        let limit = self.options.connect;
+        match tokio::time::timeout(limit, self.transport.connect()).await {
+            Ok(Ok(stream)) => Ok(stream),
+            Ok(Err(source)) => Err(LxdError::Connect {
+                peer: self.peer().to_owned(),
+                source,
+            }),
+            Err(_) => Err(LxdError::Silent {
+                peer: self.peer().to_owned(),
+                call: "the connection".to_owned(),
+                waited: limit,
+            }),
+        }
+    }
+
+    async fn exchange(
+        &self,
+        stream: Box<dyn Connection>,
+        request: Request,
+        call: &str,
+    ) -> Result<(StatusCode, header::HeaderMap, Bytes), LxdError> {
+        let broken = |source: Box<dyn std::error::Error + Send + Sync>| LxdError::Broken {
+            peer: self.peer().to_owned(),
+            call: call.to_owned(),
+            source,
+        };
+        tracing::debug!(peer = self.peer(), call, "request");
+        let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream))
+            .await
+            .map_err(|e| broken(e.into()))?;
+        let connection = tokio::spawn(connection);
+        let mut builder = hyper::Request::builder()
+            .method(request.method.clone())
+            .uri(request.target())
+            .header(header::HOST, "localhost")
+            .header(header::CONNECTION, "close");
+        for (name, value) in &request.headers {
+            builder = builder.header(*name, value);
+        }
+        let (content_type, bytes) = match request.body {
+            Body::Empty => (None, Bytes::new()),
+            Body::Json(bytes) => (Some("application/json".to_owned()), bytes),
+            Body::Bytes(bytes) => (Some("application/octet-stream".to_owned()), bytes),
+            Body::Multipart(boundary, bytes) => (
+                Some(format!("multipart/form-data; boundary={boundary}")),
+                bytes,
+            ),
+        };
+        if let Some(content_type) = content_type {
+            builder = builder.header(header::CONTENT_TYPE, content_type);
+        }
+        let message = builder
+            .body(Full::new(bytes))
+            .map_err(|e| broken(e.into()))?;
+        let response = sender
+            .send_request(message)
+            .await
+            .map_err(|e| broken(e.into()))?;
+        let (head, body) = response.into_parts();
+        let body = Limited::new(body, MAX_ANSWER)
+            .collect()
+            .await
+            .map_err(broken)?
+            .to_bytes();
+        connection.abort();
+        Ok((head.status, head.headers, body))
+    }
+}

@@ -1,0 +1,243 @@
+//! Takes a whole cluster away, and with it what BCM did to the machines.
+
+use std::time::Duration;
+
+use bcm_core::progress::{Level, SharedProgress};
+use futures_util::future::join_all;
+use serde::Serialize;
+
+use crate::client::{Client, ClientOptions};
+use crate::flavour::Flavour;
+use crate::host::{HostFacts, Machine, MachineError, remove};
+use crate::types::{ClusterPut, Config};
+
+use super::observe::NAME_KEY;
+use super::teardown::empty_cluster;
+
+/// What became of a cluster that was destroyed.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct Destroyed {
+    /// What was removed, in words.
+    pub removed: Vec<String>,
+    /// What could not be, with the reason and what to do about it.
+    pub left: Vec<LeftOver>,
+}
+
+/// Something that is still there.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct LeftOver {
+    /// The machine, where it is about one.
+    pub host: Option<String>,
+    /// What is left, and why.
+    pub what: String,
+    /// How to remove it.
+    pub fix: String,
+}
+
+impl Destroyed {
+    fn leave(&mut self, host: Option<&str>, what: String, fix: &str) {
+        self.left.push(LeftOver {
+            host: host.map(str::to_owned),
+            what,
+            fix: fix.to_owned(),
+        });
+    }
+}
+
+/// How long a daemon without quorum is waited for before it is treated as gone.
+const ANSWER: Duration = Duration::from_secs(10);
+
+/// Destroys the cluster of the `machines`: first what it holds, through any member that answers;
+/// then, on all machines at once, the engine that BCM installed, with its notes. An engine that
+/// was there before, or that `keep_engine` asks to keep, leaves the cluster and stays.
+///
+/// A machine that cannot be reached does not block the others: it is listed with what to do.
+pub async fn destroy(
+    machines: &[(String, Result<Machine, String>)],
+    flavour: Flavour,
+    keep_engine: bool,
+    progress: &SharedProgress,
+) -> Destroyed {
+    let mut destroyed = Destroyed::default();
+    let mut reached = Vec::new();
+    for (host, machine) in machines {
+        let asked = match machine {
+            Ok(machine) => match machine.facts().await {
+                Ok((facts, _)) => Ok((machine, facts)),
+                Err(error) => Err(error.to_string()),
+            },
+            Err(error) => Err(error.clone()),
+        };
+        match asked {
+            Ok(found) => reached.push(found),
+            Err(error) => destroyed.leave(
+                Some(host),
+                format!("it could not be reached ({error})"),
+                "when it is back, clear it alone with `bcm cluster destroy --host`",
+            ),
+        }
+    }
+    let clients = connect(&reached, flavour).await;
+    match clients.iter().flatten().next() {
+        Some(client) => match empty_cluster(client).await {
+            Ok(removed) => destroyed.removed.extend(removed),
+            Err(error) => progress.note(
+                Level::Warning,
+                &format!("the cluster could not be emptied first: {error}"),
+            ),
+        },
+        None => progress.note(
+            Level::Warning,
+            "no member answers: the machines are cleared one by one",
+        ),
+    }
+    let staying: Vec<(&Machine, &Client)> = reached
+        .iter()
+        .zip(&clients)
+        .filter(|((_, facts), _)| keep_engine || !facts.engine_is_ours())
+        .filter_map(|((machine, _), client)| Some((*machine, client.as_ref()?)))
+        .collect();
+    leave(&staying, &mut destroyed).await;
+    let cleared = reached.iter().map(|(machine, facts)| async move {
+        let keep = keep_engine || !facts.engine_is_ours();
+        (
+            machine,
+            keep,
+            remove(machine.remote().as_ref(), machine.host(), flavour, keep).await,
+        )
+    });
+    for (machine, keep, result) in join_all(cleared).await {
+        match result {
+            Ok(()) if keep => {}
+            Ok(()) => destroyed
+                .removed
+                .push(format!("{}: {flavour}", machine.host())),
+            Err(error) => destroyed.leave(
+                Some(machine.host()),
+                format!(
+                    "{error}: {}",
+                    std::error::Error::source(&error)
+                        .map(ToString::to_string)
+                        .unwrap_or_default()
+                ),
+                "mend what it says there and run the same command again",
+            ),
+        }
+    }
+    destroyed
+}
+
+/// A machine could not be cleared alone.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ClearError {
+    /// It could not be asked, or its packages could not be removed.
+    #[error(transparent)]
+    Machine(#[from] MachineError),
+    /// It is a member of a cluster that works.
+    #[error("{host} is a member of a cluster that works; remove it there first")]
+    Member {
+        /// The machine.
+        host: String,
+    },
+}
+
+/// Takes back what BCM did to one machine whose cluster has gone on without it: one that could
+/// not be reached when its cluster was destroyed, or when it was removed by force.
+///
+/// # Errors
+/// It is part of a cluster that works, or could not be cleared.
+pub async fn clear_machine(
+    machine: &Machine,
+    flavour: Flavour,
+    keep_engine: bool,
+) -> Result<(), ClearError> {
+    let (facts, _) = machine.facts().await?;
+    let reached = [(machine, facts)];
+    if connect(&reached, flavour).await.iter().any(Option::is_some) {
+        return Err(ClearError::Member {
+            host: machine.host().to_owned(),
+        });
+    }
+    let keep = keep_engine || !reached[0].1.engine_is_ours();
+    remove(machine.remote().as_ref(), machine.host(), flavour, keep)
+        .await
+        .map_err(MachineError::from)?;
+    Ok(())
+}
+
+/// Clients of those engines that answer quickly.
+async fn connect(reached: &[(&Machine, HostFacts)], flavour: Flavour) -> Vec<Option<Client>> {
+    let options = ClientOptions {
+        answer: ANSWER,
+        ..ClientOptions::default()
+    };
+    let connecting = reached.iter().map(|(machine, facts)| {
+        let options = options.clone();
+        async move {
+            let client = machine
+                .engine(facts, flavour, options)
+                .await
+                .ok()
+                .flatten()?;
+            // Whoever cannot list the members has no quorum, and can do nothing else either.
+            client.cluster_members().await.ok()?;
+            Some(client.with_options(ClientOptions::default()))
+        }
+    });
+    join_all(connecting).await
+}
+
+/// Engines that stay leave the cluster one after the other; the last one ends it.
+async fn leave(staying: &[(&Machine, &Client)], destroyed: &mut Destroyed) {
+    let Some(((last_machine, last), others)) = staying.split_last() else {
+        return;
+    };
+    for (machine, client) in others {
+        let left = async {
+            let name = client.cluster().await?.server_name;
+            last.remove_cluster_member(&name, false).await
+        };
+        match left.await {
+            Ok(()) => destroyed
+                .removed
+                .push(format!("{}: its membership", machine.host())),
+            Err(error) => destroyed.leave(
+                Some(machine.host()),
+                format!("it could not leave the cluster ({error})"),
+                "run the same command again",
+            ),
+        }
+    }
+    let put = ClusterPut::default();
+    // The daemon re-executes itself, and may do so before it answers.
+    let answer = last.put_cluster(&put).await;
+    let answer = match answer {
+        Ok(handle) => handle.wait(Duration::from_secs(60)).await.map(|_| ()),
+        Err(error) => Err(error.into()),
+    };
+    if let Err(error) = answer
+        && error.api().is_some()
+    {
+        destroyed.leave(
+            Some(last_machine.host()),
+            format!("it could not end the cluster ({error})"),
+            "run the same command again",
+        );
+        return;
+    }
+    let config: Config = ["core.https_address", NAME_KEY]
+        .map(|key| (key.to_owned(), String::new()))
+        .into();
+    match last_machine.wait_for_engine(last.flavour()).await {
+        Ok(client) => {
+            let _ = client.set_server_config(config, None).await;
+            destroyed.removed.push("the cluster".to_owned());
+        }
+        Err(error) => destroyed.leave(
+            Some(last_machine.host()),
+            format!("its engine does not come back ({error})"),
+            "look at its log there",
+        ),
+    }
+}

@@ -1,0 +1,111 @@
+//! What can go wrong with a call.
+
+use std::io;
+use std::time::Duration;
+
+/// A call failed.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum LxdError {
+    /// No connection to the daemon.
+    #[error("{peer}: could not connect")]
+    Connect {
+        /// The daemon.
+        peer: String,
+        /// Why.
+        source: io::Error,
+    },
+    /// The connection broke in the middle of a call. The daemon re-executes itself when it leaves
+    /// a cluster, so for some calls this is expected.
+    #[error("{peer}: the connection broke during {call}")]
+    Broken {
+        /// The daemon.
+        peer: String,
+        /// The call, such as `GET /1.0`.
+        call: String,
+        /// Why.
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// The daemon did not answer in time.
+    #[error("{peer}: no answer to {call} for {:.0} s", waited.as_secs_f64())]
+    Silent {
+        /// The daemon.
+        peer: String,
+        /// The call.
+        call: String,
+        /// How long it was waited for.
+        waited: Duration,
+    },
+    /// The daemon answered with an error.
+    #[error("{peer}: {call} failed")]
+    Api {
+        /// The daemon.
+        peer: String,
+        /// The call.
+        call: String,
+        /// The daemon's own words.
+        source: ApiError,
+    },
+    /// The answer is not what the API's documentation says.
+    #[error("{peer}: the answer to {call} is not understood ({what})")]
+    Answer {
+        /// The daemon.
+        peer: String,
+        /// The call.
+        call: String,
+        /// What is wrong with it.
+        what: String,
+    },
+    /// A background operation failed.
+    #[error("{peer}: {call}: the operation failed")]
+    Operation {
+        /// The daemon.
+        peer: String,
+        /// The call that began it.
+        call: String,
+        /// The daemon's own words.
+        source: ApiError,
+    },
+}
+
+/// The daemon's own error.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{message}")]
+pub struct ApiError {
+    /// The code, which is an HTTP status.
+    pub code: u16,
+    /// The daemon's words.
+    pub message: String,
+}
+
+impl LxdError {
+    /// The daemon's own error, where it gave one.
+    #[must_use]
+    pub fn api(&self) -> Option<&ApiError> {
+        match self {
+            Self::Api { source, .. } | Self::Operation { source, .. } => Some(source),
+            _ => None,
+        }
+    }
+
+    /// Whether the daemon says that the thing does not exist.
+    #[must_use]
+    pub fn is_not_found(&self) -> bool {
+        self.api().is_some_and(|e| e.code == 404)
+    }
+
+    /// Whether the daemon says that the thing exists already.
+    #[must_use]
+    pub fn is_conflict(&self) -> bool {
+        self.api().is_some_and(|e| e.code == 409)
+    }
+
+    /// Whether the daemon could not be talked to, which says nothing about the call itself.
+    #[must_use]
+    pub fn is_transport(&self) -> bool {
+        matches!(
+            self,
+            Self::Connect { .. } | Self::Broken { .. } | Self::Silent { .. }
+        )
+    }
+}

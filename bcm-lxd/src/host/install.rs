@@ -1,0 +1,105 @@
+//! Puts an engine onto a machine, and takes it away again.
+
+use std::time::Duration;
+
+use bcm_ssh::{Command, Privilege, Remote, RunError};
+
+use crate::flavour::Flavour;
+
+use super::EnginePackages;
+use super::machine::run_ok;
+
+/// An engine could not be installed or removed.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum InstallError {
+    /// The machine's package manager failed.
+    #[error("{host}: could not {operation} {flavour}")]
+    Packages {
+        /// The machine.
+        host: String,
+        /// `install` or `remove`.
+        operation: &'static str,
+        /// The engine.
+        flavour: Flavour,
+        /// Its words.
+        source: RunError,
+    },
+}
+
+/// Package lists and mirrors may be slow; a machine that hangs is given up after this.
+const LIMIT: Duration = Duration::from_secs(15 * 60);
+
+/// The packages that were there before are noted first, and those that came are noted last, so
+/// that a run that was interrupted in between still knows what to take back. Nothing that somebody
+/// else installs later is ever in the note.
+const APT_INSTALL: &str = include_str!("apt-install.sh");
+const SNAP_INSTALL: &str = include_str!("snap-install.sh");
+const REMOVE: &str = include_str!("remove.sh");
+
+/// Installs `flavour`. Running it again finishes what was interrupted.
+pub(super) async fn install(
+    remote: &dyn Remote,
+    host: &str,
+    flavour: Flavour,
+    from: &EnginePackages,
+) -> Result<(), InstallError> {
+    let command = match from {
+        EnginePackages::Installed { .. } => return Ok(()),
+        EnginePackages::Apt { packages, .. } => {
+            let mut words = vec![flavour.as_str()];
+            words.extend(packages.iter().map(String::as_str));
+            Command::script(APT_INSTALL, words)
+        }
+        EnginePackages::Snap => Command::script(SNAP_INSTALL, [flavour.as_str()]),
+    };
+    run_ok(remote, command.privilege(Privilege::Root).deadline(LIMIT))
+        .await
+        .map(|_| ())
+        .map_err(|source| InstallError::Packages {
+            host: host.to_owned(),
+            operation: "install",
+            flavour,
+            source,
+        })
+}
+
+/// Notes on the machine that BCM made `what`, such as `bridge bcmbr0` or `zfs bcm`, so that it is
+/// found again even when the engine no longer answers.
+///
+/// # Errors
+/// The note could not be written.
+pub async fn note_made(remote: &dyn Remote, what: &str) -> Result<(), RunError> {
+    let command = Command::script(
+        "set -eu\nmkdir -p /var/lib/bcm\ntouch /var/lib/bcm/made\n\
+         grep -qxF -- \"$1\" /var/lib/bcm/made || printf '%s\\n' \"$1\" >>/var/lib/bcm/made\n",
+        [what],
+    );
+    run_ok(remote, command.privilege(Privilege::Root))
+        .await
+        .map(|_| ())
+}
+
+/// Removes what [`install`] brought, with the engine's state and BCM's notes. A machine that BCM
+/// installed nothing on keeps its engine.
+///
+/// # Errors
+/// The package manager failed.
+pub async fn remove(
+    remote: &dyn Remote,
+    host: &str,
+    flavour: Flavour,
+    keep_engine: bool,
+) -> Result<(), InstallError> {
+    let keep = if keep_engine { "keep" } else { "remove" };
+    let command = Command::script(REMOVE, [flavour.as_str(), keep]);
+    run_ok(remote, command.privilege(Privilege::Root).deadline(LIMIT))
+        .await
+        .map(|_| ())
+        .map_err(|source| InstallError::Packages {
+            host: host.to_owned(),
+            operation: "remove",
+            flavour,
+            source,
+        })
+}

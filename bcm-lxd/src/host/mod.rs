@@ -1,0 +1,21 @@
+//! One machine: what it is, whether it can be a member, and how it becomes one.
+
+mod engine;
+mod facts;
+mod install;
+mod machine;
+mod parse;
+mod socket;
+
+pub use engine::{EnginePackages, engine_packages};
+pub use facts::{
+    Address, BlockDevice, EngineFacts, HostFacts, Listener, Os, PackageState, SudoState,
+};
+pub use install::{InstallError, note_made, remove};
+pub(crate) use machine::run_ok;
+pub use machine::{Machine, MachineError};
+pub use parse::{FACTS_SCRIPT, FactsError, parse_facts};
+pub use socket::RemoteSocket;
+
+/// How long an engine has to come up.
+pub(crate) const SOCKET_WAIT: std::time::Duration = std::time::Duration::from_secs(60);

@@ -1,0 +1,52 @@
+# Arguments: the engine, and "keep" or "remove". Run as root. Takes back what BCM's notes say.
+set -eu
+engine=$1
+export DEBIAN_FRONTEND=noninteractive
+notes=/var/lib/bcm
+[ -d "$notes" ] || exit 0
+touch "$notes/made"
+if [ "$2" = remove ]; then
+    packages=$(cat "$notes/packages" 2>/dev/null || true)
+    if [ -e "$notes/packages.before" ]; then
+        # An installation was cut off: what came since is what it brought.
+        packages=$(dpkg-query -W -f '${db:Status-Abbrev} ${Package}\n' | sed -n 's/^i[A-Za-z]* *//p' |
+            sort -u | comm -13 "$notes/packages.before" -)
+    fi
+    if [ -n "$packages" ]; then
+        systemctl stop "$engine.service" "$engine.socket" >/dev/null 2>&1 || true
+        # shellcheck disable=SC2086
+        apt-get -q -y -o DPkg::Lock::Timeout=300 purge $packages >"$notes/apt.log" 2>&1 || {
+            tail -n 5 "$notes/apt.log" >&2
+            exit 1
+        }
+        for folder in "/var/lib/$engine" "/var/log/$engine" "/var/cache/$engine" "/run/$engine"; do
+            # Instances' file systems may still be mounted below.
+            grep -o " $folder/[^ ]*" /proc/mounts | sort -r | while read -r mounted; do
+                umount -l "$mounted" || true
+            done
+            rm -rf --one-file-system "$folder"
+        done
+        for kind in passwd group; do
+            made=$(cat "$notes/$kind" 2>/dev/null || cut -d: -f1 "/etc/$kind" | sort |
+                comm -13 "$notes/$kind.before" - 2>/dev/null) || true
+            for name in $made; do
+                case $kind in
+                passwd) userdel "$name" >/dev/null 2>&1 ;;
+                group) groupdel "$name" >/dev/null 2>&1 ;;
+                esac || true
+            done
+        done
+    fi
+    if [ -e "$notes/snap" ]; then
+        snap remove --purge "$(cat "$notes/snap")" >&2
+    fi
+fi
+# Pools and bridges that outlived the engine's own way of removing them.
+while read -r kind name; do
+    case $kind in
+    zfs) zpool list "$name" >/dev/null 2>&1 && zpool destroy -f "$name" ;;
+    lvm) vgs "$name" >/dev/null 2>&1 && vgremove -q -y "$name" >/dev/null ;;
+    bridge) [ -e "/sys/class/net/$name" ] && ip link delete "$name" ;;
+    esac || true
+done <"$notes/made"
+rm -rf "$notes"

@@ -1,0 +1,76 @@
+use serde::{Deserialize, Serialize};
+
+use super::{Config, null_default};
+
+/// A storage pool.
+#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
+pub struct StoragePool {
+    /// Its name.
+    pub name: String,
+    /// `btrfs`, `dir`, `lvm`, `zfs` …
+    #[serde(default)]
+    pub driver: String,
+    /// `Created`, `Pending`, `Errored`.
+    #[serde(default)]
+    pub status: String,
+    /// What people wrote about it.
+    #[serde(default)]
+    pub description: String,
+    /// Its keys; those of one member where the question named one.
+    #[serde(default, deserialize_with = "null_default")]
+    pub config: Config,
+    /// What uses it: paths of the API.
+    #[serde(default, deserialize_with = "null_default")]
+    pub used_by: Vec<String>,
+    /// The members that have it.
+    #[serde(default, deserialize_with = "null_default")]
+    pub locations: Vec<String>,
+}
+
+/// `POST /1.0/storage-pools`.
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
+pub struct StoragePoolsPost {
+    /// Its name.
+    pub name: String,
+    /// Its driver.
+    pub driver: String,
+    /// What people write about it.
+    pub description: String,
+    /// Its keys.
+    pub config: Config,
+}
+
+/// A volume of a pool.
+#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
+pub struct StorageVolume {
+    /// Its name.
+    pub name: String,
+    /// `container`, `virtual-machine`, `image` or `custom`.
+    #[serde(default, rename = "type")]
+    pub kind: String,
+    /// Its keys.
+    #[serde(default, deserialize_with = "null_default")]
+    pub config: Config,
+    /// The member that holds it.
+    #[serde(default)]
+    pub location: String,
+    /// Its project.
+    #[serde(default)]
+    pub project: String,
+    /// What uses it: paths of the API.
+    #[serde(default, deserialize_with = "null_default")]
+    pub used_by: Vec<String>,
+}
+
+/// `POST /1.0/storage-pools/POOL/volumes/custom`.
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
+pub struct VolumesPost {
+    /// Its name.
+    pub name: String,
+    /// What people write about it.
+    pub description: String,
+    /// `filesystem` or `block`.
+    pub content_type: String,
+    /// Its keys, such as `size`.
+    pub config: Config,
+}
