@@ -199,6 +199,31 @@ pub fn blake2b_128(bytes: &[u8]) -> [u8; 16] {
     digest
 }
 
+/// [`blake2b_128`] of each of `inputs`, about twice as fast where the processor can work on
+/// several at once.
+#[must_use]
+pub fn blake2b_128_many(inputs: &[&[u8]]) -> Vec<[u8; 16]> {
+    use blake2b_simd::many::{HashManyJob, hash_many};
+    let params = {
+        let mut params = blake2b_simd::Params::new();
+        params.hash_length(16);
+        params
+    };
+    // Long ones first: one that is left at the end has nothing to be worked on with.
+    let mut order: Vec<usize> = (0..inputs.len()).collect();
+    order.sort_unstable_by_key(|&index| std::cmp::Reverse(inputs[index].len()));
+    let mut jobs: Vec<HashManyJob<'_>> = order
+        .iter()
+        .map(|&index| HashManyJob::new(&params, inputs[index]))
+        .collect();
+    hash_many(&mut jobs);
+    let mut digests = vec![[0; 16]; inputs.len()];
+    for (job, index) in jobs.iter().zip(order) {
+        digests[index].copy_from_slice(job.to_hash().as_bytes());
+    }
+    digests
+}
+
 /// BLAKE2b of `bytes` with a digest of 32 bytes: the id of a block in the newer `.fl` format.
 #[must_use]
 pub fn blake2b_256(bytes: &[u8]) -> [u8; 32] {
@@ -232,6 +257,19 @@ mod tests {
             to_hex(&blake2b_128(b"")),
             "cae66941d9efbd404e4d88758ea67670"
         );
+    }
+
+    #[test]
+    fn many_at_once_are_the_same() {
+        let inputs: Vec<Vec<u8>> = [0, 1, 127, 128, 129, 5000, 3, 64, 100_000, 2]
+            .iter()
+            .map(|length| (0..*length).map(|n| (n % 251) as u8).collect())
+            .collect();
+        for count in 0..=inputs.len() {
+            let slices: Vec<&[u8]> = inputs[..count].iter().map(Vec::as_slice).collect();
+            let one_by_one: Vec<_> = slices.iter().map(|input| blake2b_128(input)).collect();
+            assert_eq!(blake2b_128_many(&slices), one_by_one);
+        }
     }
 
     #[test]

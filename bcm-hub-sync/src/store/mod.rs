@@ -15,6 +15,7 @@ mod conformance;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use bcm_core::digest;
 use bytes::Bytes;
 
 use crate::block::BlockKey;
@@ -71,6 +72,37 @@ impl VerifiedBlock {
             payload,
             timestamp,
         })
+    }
+
+    /// As [`VerifiedBlock::verify`] for many blocks, in their order, and about twice as fast.
+    #[must_use]
+    pub fn verify_many(blocks: Vec<(BlockKey, Bytes, u32)>) -> Vec<Result<Self, RefusedBlock>> {
+        let is_quick = |key: &BlockKey, payload: &Bytes| {
+            matches!(key, BlockKey::Short(_)) && payload.len() <= MAX_PAYLOAD
+        };
+        let payloads: Vec<&[u8]> = blocks
+            .iter()
+            .filter(|(key, payload, _)| is_quick(key, payload))
+            .map(|(_, payload, _)| &payload[..])
+            .collect();
+        let mut digests = digest::blake2b_128_many(&payloads).into_iter();
+        blocks
+            .into_iter()
+            .map(|(key, payload, timestamp)| {
+                if !is_quick(&key, &payload) {
+                    return Self::verify(key, payload, timestamp);
+                }
+                if digests.next().map(BlockKey::Short) != Some(key) {
+                    let size = payload.len();
+                    return Err(RefusedBlock::Mismatch { key, size });
+                }
+                Ok(Self {
+                    key,
+                    payload,
+                    timestamp,
+                })
+            })
+            .collect()
     }
 
     /// Makes the block of `payload` with its version-1 key.
@@ -318,4 +350,31 @@ pub trait BlockStore: Send + Sync {
     /// # Errors
     /// The store cannot be read.
     fn generation(&self) -> Result<u64, StoreError>;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn many_are_verified_as_one_by_one() {
+        let right = |payload: &'static [u8]| (BlockKey::of(payload), Bytes::from(payload), 7);
+        let long = BlockKey::Long(digest::blake2b_256(b"long"));
+        let blocks = vec![
+            right(b"one"),
+            (long, Bytes::from_static(b"long"), 1),
+            (BlockKey::of(b"one"), Bytes::from_static(b"other"), 2),
+            right(b""),
+            (BlockKey::of(b"x"), vec![0; MAX_PAYLOAD + 1].into(), 3),
+            (long, Bytes::from_static(b"short"), 4),
+            right(b"another"),
+        ];
+        let one_by_one: Vec<_> = blocks
+            .iter()
+            .map(|(key, payload, time)| VerifiedBlock::verify(*key, payload.clone(), *time))
+            .collect();
+        assert_eq!(one_by_one.iter().filter(|block| block.is_ok()).count(), 4);
+        assert_eq!(VerifiedBlock::verify_many(blocks), one_by_one);
+        assert_eq!(VerifiedBlock::verify_many(vec![]), vec![]);
+    }
 }

@@ -54,11 +54,12 @@ fn main() {
         ("50 ms round trip", source.delayed, 20),
     ] {
         println!("{title}");
+        let cpu = |measured: &dyn Fn() -> Rate| Rate::with_cpu(source.process(), measured);
         let mut raw = [Rate::default(); 2];
         let mut synced = [Rate::default(); 3];
         for _ in 0..ROUNDS {
             for (rate, connections) in raw.iter_mut().zip([1, 4]) {
-                rate.better(measure::raw(address, &blocks, connections));
+                rate.better(cpu(&|| measure::raw(address, &blocks, connections)));
             }
             let kinds = [
                 (Store::Memory, true),
@@ -66,10 +67,11 @@ fn main() {
                 (Store::Embedded, true),
             ];
             for (rate, (store, timestamps)) in synced.iter_mut().zip(kinds) {
-                rate.better(measure::synced(&runtime, address, &keys, store, timestamps));
+                let synced = || measure::synced(&runtime, address, &keys, store, timestamps);
+                rate.better(cpu(&synced));
             }
         }
-        let script = measure::one_at_a_time(address, source.direct, &keys[..sample]);
+        let script = cpu(&|| measure::one_at_a_time(address, source.direct, &keys[..sample]));
         show("raw pipelined reads, 1 connection", raw[0], None);
         show("raw pipelined reads, 4 connections", raw[1], None);
         let limit = if raw[0].per_second() > raw[1].per_second() {
@@ -95,8 +97,12 @@ fn serving(source: &source::Source, bytes: u64) {
     let mut echo = Rate::default();
     let mut served = Rate::default();
     for _ in 0..ROUNDS {
-        echo.better(measure::drain(source.echo, u64::from(BLOCKS), bytes));
-        served.better(measure::raw(source.direct, &blocks, 1));
+        echo.better(Rate::with_cpu(source.process(), || {
+            measure::drain(source.echo, u64::from(BLOCKS), bytes)
+        }));
+        served.better(Rate::with_cpu(source.process(), || {
+            measure::raw(source.direct, &blocks, 1)
+        }));
     }
     println!("blocks through a port, 1 connection");
     show("the same bytes from memory, no protocol", echo, None);
@@ -116,9 +122,10 @@ fn show(name: &str, rate: Rate, against: Option<(Rate, Rate)>) {
         )
     });
     println!(
-        "  {name:<42} {:>9.0} blocks/s {:>8.2} MB/s{ratios}",
+        "  {name:<40} {:>8.0} blocks/s {:>7.1} MB/s {:>5.1} s of processor/GB{ratios}",
         rate.per_second(),
-        rate.megabytes_per_second()
+        rate.megabytes_per_second(),
+        rate.cpu_per_gigabyte(),
     );
 }
 

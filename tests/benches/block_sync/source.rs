@@ -41,6 +41,11 @@ impl Source {
         Self::spawn("own", "BCM's own 0-db server".to_owned()).expect("the source starts")
     }
 
+    /// The process's number.
+    pub fn process(&self) -> u32 {
+        self.process.id()
+    }
+
     fn spawn(kind: &str, what: String) -> Option<Self> {
         let mut process = Command::new(std::env::current_exe().ok()?)
             .args(["--source", kind])

@@ -2,7 +2,7 @@
 //!
 //! [`request`] says what to ask for and [`parse`] what an answer means; both are pure.
 //! [`Upstreams`] does the asking: several servers, retries, and so many requests at a time.
-//! [`list`] puts a whole catalogue together.
+//! [`list()`] puts a whole catalogue together.
 
 mod error;
 mod hub;

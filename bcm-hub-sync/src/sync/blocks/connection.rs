@@ -11,8 +11,9 @@ use super::stages::{Batch, timestamp};
 use crate::zdb::client::{ClientError, ZdbClient};
 use crate::zdb::resp::{Reply, RespError};
 
-/// A batch is verified when it has this many bytes…
-const BATCH_BYTES: usize = 512 * 1024;
+/// A batch is verified when it has this many bytes (less where little memory is allowed): enough
+/// to hash large blocks next to each other…
+const BATCH_BYTES: usize = 2 * 1024 * 1024;
 
 /// …or this many blocks.
 const BATCH_BLOCKS: usize = 256;
@@ -159,6 +160,13 @@ impl Connection {
         (bytes / self.usual.max(1)).clamp(2, options.in_flight.max(2))
     }
 
+    /// All connections' batches together take an eighth of the memory, so that there is always
+    /// room for what arrives while they are verified.
+    fn batch_bytes(&self) -> usize {
+        let options = &self.lane.shared.options;
+        BATCH_BYTES.min(options.memory / (8 * options.connections))
+    }
+
     async fn session(&mut self) -> Result<(), End> {
         let lane = Arc::clone(&self.lane);
         let options = &lane.shared.options;
@@ -182,7 +190,7 @@ impl Connection {
                 None => client.reply(command).await?,
             };
             self.take_reply(&client, reply).await?;
-            if self.batch.bytes >= BATCH_BYTES || self.batch.blocks.len() >= BATCH_BLOCKS {
+            if self.batch.bytes >= self.batch_bytes() || self.batch.len() >= BATCH_BLOCKS {
                 self.hand_over().await;
             }
             if self.unavailable.len() >= super::CHUNK {
@@ -191,9 +199,13 @@ impl Connection {
         }
     }
 
-    /// Asks for as much as may be in flight.
+    /// Asks for as much as may be in flight, once a quarter of it has been answered: few large
+    /// writes cost both sides less than many small ones.
     fn ask(&mut self, client: &mut ZdbClient) {
         let window = self.window();
+        if self.asked.len() > window - window.div_ceil(4) {
+            return;
+        }
         while self.asked.len() < window {
             let Some(ask) = self.pending.pop_front() else {
                 match self.lane.try_take() {
@@ -277,7 +289,7 @@ impl Connection {
 
     /// Lets what has arrived be verified.
     async fn hand_over(&mut self) {
-        if self.batch.blocks.is_empty() {
+        if self.batch.len() == 0 {
             return;
         }
         // A stage that is gone means that the fetch is over.

@@ -8,18 +8,25 @@ use tokio::sync::{OwnedSemaphorePermit, mpsc};
 
 use super::lane::{Ask, Lane};
 use super::{Shared, Stop};
+use crate::block::BlockKey;
 use crate::store::VerifiedBlock;
 
 /// Blocks as they arrived.
 #[derive(Default)]
 pub(super) struct Batch {
-    pub(super) blocks: Vec<(Ask, Bytes, u32)>,
+    asks: Vec<Ask>,
+    /// For each of `asks`, what came.
+    blocks: Vec<(BlockKey, Bytes, u32)>,
     pub(super) bytes: usize,
     /// The memory that they take; given back when they are stored.
-    pub(super) memory: Option<OwnedSemaphorePermit>,
+    memory: Option<OwnedSemaphorePermit>,
 }
 
 impl Batch {
+    pub(super) fn len(&self) -> usize {
+        self.asks.len()
+    }
+
     pub(super) fn add(
         &mut self,
         ask: Ask,
@@ -28,7 +35,8 @@ impl Batch {
         memory: OwnedSemaphorePermit,
     ) {
         self.bytes += payload.len();
-        self.blocks.push((ask, payload, timestamp));
+        self.blocks.push((ask.key, payload, timestamp));
+        self.asks.push(ask);
         match &mut self.memory {
             Some(all) => all.merge(memory),
             none => *none = Some(memory),
@@ -79,14 +87,17 @@ pub(super) async fn verify_blocks(
 }
 
 fn verify(batch: Batch, source: usize) -> (Verified, Vec<(Ask, String)>) {
-    let mut blocks = Vec::with_capacity(batch.blocks.len());
-    let mut bytes = 0;
+    let mut blocks = Vec::with_capacity(batch.asks.len());
     let mut refused = Vec::new();
-    for (ask, payload, timestamp) in batch.blocks {
-        let size = payload.len() as u64;
-        match VerifiedBlock::verify(ask.key, payload, timestamp) {
+    let mut bytes = 0;
+    for (ask, outcome) in batch
+        .asks
+        .into_iter()
+        .zip(VerifiedBlock::verify_many(batch.blocks))
+    {
+        match outcome {
             Ok(block) => {
-                bytes += size;
+                bytes += block.payload().len() as u64;
                 blocks.push(block);
             }
             Err(error) => refused.push((ask, error.to_string())),

@@ -22,7 +22,7 @@ pub use commands::{ScanEntry, ScanPage};
 pub use error::ClientError;
 
 /// The least that is read from the connection at once, in bytes.
-const READ_CHUNK: usize = 128 * 1024;
+const READ_CHUNK: usize = 256 * 1024;
 
 /// How long a client waits, and how much it takes.
 #[derive(Debug, Clone, PartialEq, Eq)]
