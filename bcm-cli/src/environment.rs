@@ -70,6 +70,21 @@ impl Environment {
         )
     }
 
+    /// Where what BCM knows of clusters is kept: `$XDG_STATE_HOME/bcm`.
+    pub(crate) fn state_folder(&self) -> PathBuf {
+        self.base_folder("XDG_STATE_HOME", ".local/state")
+            .map_or_else(|| self.folder.join(".bcm"), |base| base.join("bcm"))
+    }
+
+    /// Where sockets of connections are: `$XDG_RUNTIME_DIR`, which only the user may enter, or
+    /// `/tmp`.
+    pub(crate) fn runtime_folder(&self) -> PathBuf {
+        match self.variable("XDG_RUNTIME_DIR").map(Path::new) {
+            Some(path) if path.is_absolute() && path.is_dir() => path.to_owned(),
+            _ => PathBuf::from("/tmp"),
+        }
+    }
+
     /// The data folder where nobody says otherwise: `/var/lib/bcm` as root, `$XDG_DATA_HOME/bcm`
     /// for anybody else, `bcm-data` here for somebody without a home.
     pub(crate) fn default_data(&self) -> PathBuf {

@@ -5,13 +5,9 @@
 //! stderr. Only here is anything printed, and only here are the environment and the home
 //! directory looked at.
 
-#![allow(
-    dead_code,
-    reason = "the commands of the hub come with the next change"
-)]
-
 mod args;
 mod commands;
+mod connect;
 mod demo;
 mod diagnostics;
 mod environment;
@@ -19,6 +15,7 @@ mod exit_code;
 mod interrupt;
 mod logging;
 mod printer;
+mod registry;
 mod reporter;
 mod settings;
 

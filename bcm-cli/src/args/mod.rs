@@ -2,6 +2,7 @@
 //! in [`settings`](crate::settings).
 
 pub(crate) mod choices;
+pub(crate) mod cluster;
 pub(crate) mod config;
 pub(crate) mod flist;
 pub(crate) mod global;
@@ -14,7 +15,7 @@ use clap::{CommandFactory, Parser, Subcommand};
 
 use crate::settings::key;
 
-/// An independent, verified mirror of a Zero-OS Hub that serves real nodes
+/// Clusters of LXD or Incus, and a verified mirror of a Zero-OS Hub that serves real nodes
 #[derive(Debug, Parser)]
 #[command(
     name = "bcm",
@@ -44,6 +45,8 @@ pub(crate) enum Command {
     #[command(subcommand)]
     Hub(Box<hub::HubCommand>),
     #[command(subcommand)]
+    Cluster(Box<cluster::ClusterCommand>),
+    #[command(subcommand)]
     Stack(stack::StackCommand),
     #[command(subcommand)]
     Flist(flist::FlistCommand),
@@ -69,6 +72,10 @@ pub(crate) fn command() -> clap::Command {
 }
 
 fn decorate(mut command: clap::Command) -> clap::Command {
+    // Its flags say themselves where they are in `[cluster]`, which is read in one piece.
+    if command.get_name() == "cluster" {
+        return command;
+    }
     let flags: Vec<(clap::Id, String)> = command
         .get_arguments()
         .filter_map(|arg| Some((arg.get_id().clone(), arg.get_long()?.to_owned())))

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use toml_edit::{Document, Item, TableLike, Value};
 
 use super::key::{self, AnyKey, Kind};
+use bcm_lxd::cluster::ClusterSpec;
 
 /// A `bcm.toml` that was read and whose every key and value was checked.
 #[derive(Debug, Default)]
@@ -16,6 +17,14 @@ pub(crate) struct ConfigFile {
     pub(crate) path: PathBuf,
     /// The values of each key, as text.
     values: BTreeMap<&'static str, Vec<String>>,
+    /// `[cluster]`, which is read in one piece.
+    pub(crate) cluster: Option<ClusterSpec>,
+}
+
+/// What is read apart from the keys.
+#[derive(serde::Deserialize)]
+struct ClusterTable {
+    cluster: Option<ClusterSpec>,
 }
 
 /// `bcm.toml` cannot be used.
@@ -88,12 +97,19 @@ impl ConfigFile {
             let message = error.message().trim_end().replace('\n', "; ");
             mistake(error.span(), message, None)
         })?;
+        let cluster = toml::from_str::<ClusterTable>(text)
+            .map_err(|error| {
+                let message = error.message().trim_end().replace('\n', "; ");
+                mistake(error.span(), message, None)
+            })?
+            .cluster;
         let mut found = BTreeMap::new();
         read_table(document.as_table(), "", &mut found)
             .map_err(|wrong| mistake(wrong.span, wrong.message, wrong.hint))?;
         Ok(Self {
             path: path.to_owned(),
             values: found,
+            cluster,
         })
     }
 
@@ -123,7 +139,9 @@ fn read_table(
     for (name, item) in table.iter() {
         let full = format!("{prefix}{name}");
         let here = table.key(name).and_then(toml_edit::Key::span);
-        if let Some(key) = key::find(&full) {
+        if full == "cluster" {
+            // Already read.
+        } else if let Some(key) = key::find(&full) {
             found.insert(key.meta().name, read_value(key, item)?);
         } else if key::ALL
             .iter()

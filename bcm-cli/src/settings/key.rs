@@ -57,6 +57,10 @@ pub(crate) struct Meta {
     /// The flag, without its dashes.
     pub(crate) flag: &'static str,
     /// What it does, in a sentence for the reference.
+    #[cfg_attr(
+        not(test),
+        allow(dead_code, reason = "a test compares it with the README's reference")
+    )]
     pub(crate) about: &'static str,
 }
 

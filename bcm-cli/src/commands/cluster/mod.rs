@@ -1,0 +1,125 @@
+//! `bcm cluster`.
+
+mod create;
+mod destroy;
+mod known;
+mod member;
+mod status;
+
+use bcm_lxd::Client;
+use bcm_lxd::host::Machine;
+
+use super::{Context, block_on};
+use crate::args::cluster::{ClusterCommand, ReachArgs};
+use crate::connect::{Reach, ReachError};
+use crate::diagnostics::Failure;
+use crate::exit_code::ExitCode;
+use crate::registry::{Known, Registry, RegistryError};
+
+/// Carries out `bcm cluster …`.
+pub(super) fn run(context: &Context, command: &ClusterCommand) -> Result<ExitCode, Failure> {
+    match command {
+        ClusterCommand::Create(args) => block_on(create::run(context, &args.spec, args.dry_run)),
+        ClusterCommand::Plan(spec) => block_on(create::run(context, spec, true)),
+        ClusterCommand::Add(args) => block_on(create::add(context, args)),
+        ClusterCommand::List => known::list(context),
+        ClusterCommand::Use { name } => known::choose(context, name),
+        ClusterCommand::Show(args) => known::show(context, args),
+        ClusterCommand::Status(args) => block_on(status::run(context, args)),
+        ClusterCommand::Remove(args) => block_on(member::remove(context, args)),
+        ClusterCommand::Evacuate(args) => block_on(member::evacuate(context, args)),
+        ClusterCommand::Restore(args) => block_on(member::restore(context, args)),
+        ClusterCommand::Recover(args) => block_on(destroy::recover(context, args)),
+        ClusterCommand::Clear(args) => block_on(destroy::clear(context, args)),
+        ClusterCommand::Destroy(args) => block_on(destroy::run(context, args)),
+    }
+}
+
+/// The registry of this user.
+fn registry(context: &Context) -> Result<Registry, Failure> {
+    let folder = context.settings.environment().state_folder();
+    Registry::load(&folder).map_err(Failure::from)
+}
+
+/// The cluster that a command is about.
+struct Chosen {
+    registry: Registry,
+    name: String,
+    known: Known,
+    reach: Reach,
+}
+
+impl Chosen {
+    fn new(context: &Context, args: &ReachArgs) -> Result<Self, Failure> {
+        let registry = registry(context)?;
+        let (name, known) = registry.find(args.cluster.as_deref())?;
+        let (name, known) = (name.to_owned(), known.clone());
+        let reach = Reach::new(context, args, known.ssh_config.as_ref());
+        Ok(Self {
+            registry,
+            name,
+            known,
+            reach,
+        })
+    }
+
+    /// Its machines, or why each cannot be reached.
+    async fn machines(&self, context: &Context) -> Vec<(String, Result<Machine, ReachError>)> {
+        self.reach.all(context, &self.known.hosts).await
+    }
+
+    /// A client of the first member that answers.
+    async fn client(&self, context: &Context) -> Result<Client, Failure> {
+        let mut last = None;
+        for (host, machine) in self.machines(context).await {
+            let machine = match machine {
+                Ok(machine) => machine,
+                Err(error) => {
+                    context.reporter.warn(&error.to_string());
+                    last = Some(Failure::new(error));
+                    continue;
+                }
+            };
+            let asked = async {
+                let (facts, _) = machine.facts().await?;
+                machine
+                    .engine(&facts, self.known.engine, bcm_lxd::ClientOptions::default())
+                    .await
+            };
+            match asked.await {
+                Ok(Some(client)) => return Ok(client),
+                Ok(None) => context
+                    .reporter
+                    .warn(&format!("{host}: {} does not run there", self.known.engine)),
+                Err(error) => {
+                    context.reporter.warn(&error.to_string());
+                    last = Some(Failure::new(error));
+                }
+            }
+        }
+        Err(last.unwrap_or_else(|| Failure::usage("no member of the cluster answers")))
+    }
+}
+
+/// The same machines with the reasons as text, as the library takes them.
+fn as_text(
+    machines: Vec<(String, Result<Machine, ReachError>)>,
+) -> Vec<(String, Result<Machine, String>)> {
+    machines
+        .into_iter()
+        .map(|(host, machine)| (host, machine.map_err(|error| error.to_string())))
+        .collect()
+}
+
+impl From<RegistryError> for Failure {
+    fn from(error: RegistryError) -> Self {
+        let hint = match &error {
+            RegistryError::NoneActive => {
+                "`bcm cluster create` makes one, `bcm cluster use NAME` chooses one"
+            }
+            RegistryError::Unknown { .. } => "`bcm cluster list` shows them",
+            _ => return Self::new(error),
+        };
+        Self::new(error).with_hint(hint).with_code(ExitCode::Usage)
+    }
+}

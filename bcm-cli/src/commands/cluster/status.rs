@@ -1,0 +1,113 @@
+//! `bcm cluster status`.
+
+use std::io::{self, Write};
+
+use bcm_lxd::cluster::{Health, MemberHealth, health};
+use serde::Serialize;
+
+use super::{Chosen, as_text};
+use crate::args::cluster::StatusCommand;
+use crate::commands::Context;
+use crate::diagnostics::Failure;
+use crate::exit_code::ExitCode;
+use crate::printer::{Show, table};
+
+/// What `status` answers.
+#[derive(Debug, Serialize)]
+struct Status {
+    cluster: String,
+    engine: bcm_lxd::Flavour,
+    #[serde(flatten)]
+    health: Health,
+}
+
+impl Show for Status {
+    fn text(&self, out: &mut dyn Write) -> io::Result<()> {
+        let health = &self.health;
+        let state = match (health.healthy, health.quorum) {
+            (true, _) => "healthy",
+            (false, true) => "DEGRADED",
+            (false, false) => "QUORUM LOST",
+        };
+        let survives = match health.survives_losses {
+            Some(0) => "survives no more loss".to_owned(),
+            Some(1) => "survives 1 more loss".to_owned(),
+            Some(n) => format!("survives {n} more losses"),
+            None => "cannot be changed".to_owned(),
+        };
+        writeln!(
+            out,
+            "cluster {} ({}): {state}, {survives}",
+            self.cluster, self.engine
+        )?;
+        let header = [
+            "member",
+            "host",
+            "status",
+            "version",
+            "domain",
+            "roles",
+            "instances",
+        ];
+        let mut rows = vec![header.map(str::to_owned).to_vec()];
+        rows.extend(health.members.iter().map(|member| self.row(member)));
+        table(out, &rows)?;
+        for problem in &health.problems {
+            writeln!(out, "! {problem}")?;
+        }
+        if !health.quorum {
+            writeln!(
+                out,
+                "! `bcm cluster recover` lets the survivor with the newest database go on alone"
+            )?;
+        }
+        Ok(())
+    }
+}
+
+impl Status {
+    fn row(&self, member: &MemberHealth) -> Vec<String> {
+        let or_dash = |text: &str| match text {
+            "" => "-".to_owned(),
+            text => text.to_owned(),
+        };
+        let status = match (member.status.as_str(), member.reachable) {
+            ("", Some(true)) => "machine answers".to_owned(),
+            ("", _) => "unreachable".to_owned(),
+            (status, _) => status.to_lowercase(),
+        };
+        let instances = self
+            .health
+            .instances
+            .get(&member.name)
+            .copied()
+            .unwrap_or_default();
+        vec![
+            or_dash(&member.name),
+            or_dash(member.host.as_deref().unwrap_or_default()),
+            status,
+            or_dash(member.version.as_deref().unwrap_or_default()),
+            or_dash(&member.failure_domain),
+            or_dash(&member.roles.join(",")),
+            format!("{}/{}", instances.running, instances.all),
+        ]
+    }
+}
+
+/// Shows how the cluster is.
+pub(super) async fn run(context: &Context, args: &StatusCommand) -> Result<ExitCode, Failure> {
+    let mut chosen = Chosen::new(context, &args.reach)?;
+    chosen.reach = chosen.reach.within(args.timeout);
+    let machines = as_text(chosen.machines(context).await);
+    let health = health(&machines, chosen.known.engine, args.timeout).await;
+    let healthy = health.healthy;
+    context.printer.show(&Status {
+        cluster: chosen.name,
+        engine: chosen.known.engine,
+        health,
+    })?;
+    Ok(match healthy {
+        true => ExitCode::Done,
+        false => ExitCode::Unhealthy,
+    })
+}

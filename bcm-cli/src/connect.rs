@@ -1,0 +1,146 @@
+//! From hosts as they were typed to machines that are connected.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bcm_lxd::host::Machine;
+use bcm_ssh::{
+    ConnectError, Destination, DestinationError, HostKeyPolicy, Local, PinnedKey, Remote, Ssh,
+    SshOptions,
+};
+
+use crate::args::cluster::{HostKeys, ReachArgs};
+use crate::commands::Context;
+use crate::settings::cluster::LOCAL;
+
+/// A machine cannot be reached.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ReachError {
+    /// What was typed names no machine.
+    #[error(transparent)]
+    Destination(#[from] DestinationError),
+    /// The name means this machine.
+    #[error(
+        "{host} resolves to {address}, which is this machine itself: other members could not reach it there; use --driver local, or its real address"
+    )]
+    Loopback {
+        host: String,
+        address: std::net::IpAddr,
+    },
+    /// There is no connection.
+    #[error(transparent)]
+    Connect(#[from] ConnectError),
+    /// There is no connection yet.
+    #[error("cannot reach {host}: no connection within {} s", limit.as_secs())]
+    Late { host: String, limit: Duration },
+}
+
+/// How hosts are reached in one call.
+pub(crate) struct Reach {
+    options: SshOptions,
+    config: Option<PathBuf>,
+    limit: Duration,
+}
+
+impl Reach {
+    /// From the arguments; `remembered` is the `ssh_config` that the cluster was made with.
+    pub(crate) fn new(context: &Context, args: &ReachArgs, remembered: Option<&PathBuf>) -> Self {
+        let environment = context.settings.environment();
+        let policy = match (&args.host_key, args.host_keys) {
+            (Some(key), _) if key.starts_with("SHA256:") => {
+                HostKeyPolicy::Pinned(PinnedKey::Fingerprint(key.clone()))
+            }
+            (Some(key), _) => HostKeyPolicy::Pinned(PinnedKey::Public(key.clone())),
+            (None, HostKeys::Strict) => HostKeyPolicy::Strict,
+            (None, HostKeys::AcceptNew) => HostKeyPolicy::AcceptNew,
+        };
+        let config = args
+            .ssh_config
+            .as_ref()
+            .or(remembered)
+            .map(|path| environment.folder.join(path));
+        let mut options = SshOptions::new(policy, environment.runtime_folder());
+        if let Some(path) = &config {
+            options = options.ssh_config(path);
+        }
+        Self {
+            options,
+            config,
+            limit: Duration::from_secs(60),
+        }
+    }
+
+    /// The same, with every machine given up after `limit`.
+    pub(crate) fn within(mut self, limit: Duration) -> Self {
+        self.limit = limit;
+        self
+    }
+
+    /// The `ssh_config` in use, where it is not the user's own.
+    pub(crate) fn config(&self) -> Option<PathBuf> {
+        self.config.clone()
+    }
+
+    /// Connects to all `hosts` at once.
+    pub(crate) async fn all(
+        &self,
+        context: &Context,
+        hosts: &[String],
+    ) -> Vec<(String, Result<Machine, ReachError>)> {
+        let connecting = hosts.iter().map(|host| {
+            let (host, options, limit) = (host.clone(), self.options.clone(), self.limit);
+            tokio::spawn(async move {
+                let result = tokio::time::timeout(limit, one(&host, &options)).await;
+                let result = result.unwrap_or_else(|_| {
+                    Err(ReachError::Late {
+                        host: host.clone(),
+                        limit,
+                    })
+                });
+                (host, result)
+            })
+        });
+        let mut machines = Vec::new();
+        for task in connecting.collect::<Vec<_>>() {
+            // A task that panicked has already said so.
+            let Ok((host, result)) = task.await else {
+                continue;
+            };
+            let machine = result.map(|(remote, new_key)| {
+                if let Some(fingerprint) = new_key {
+                    context.reporter.say(&format!(
+                        "{host}: new host key {fingerprint}, noted in known_hosts"
+                    ));
+                }
+                Machine::new(&host, remote)
+            });
+            machines.push((host, machine));
+        }
+        machines
+    }
+}
+
+type Reached = (Arc<dyn Remote>, Option<String>);
+
+async fn one(host: &str, options: &SshOptions) -> Result<Reached, ReachError> {
+    if host == LOCAL {
+        return Ok((Arc::new(Local::new()), None));
+    }
+    let destination: Destination = host.parse()?;
+    // An alias of ssh_config does not resolve, which is no mistake.
+    if let Ok(mut addresses) = tokio::net::lookup_host((destination.host(), 22)).await
+        && let Some(address) = addresses.find(|a| a.ip().is_loopback())
+    {
+        return Err(ReachError::Loopback {
+            host: host.to_owned(),
+            address: address.ip(),
+        });
+    }
+    let ssh = Ssh::connect(&destination, options).await?;
+    let new_key = ssh
+        .host_key()
+        .filter(|key| key.added)
+        .map(ToString::to_string);
+    Ok((Arc::new(ssh), new_key))
+}

@@ -1,0 +1,101 @@
+//! The cluster that is wanted: flags over `[cluster]` of `bcm.toml` over defaults.
+
+use bcm_lxd::cluster::{ClusterSpec, DriverChoice, EngineChoice, MemberSpec, StorageDriver};
+
+use super::Settings;
+use crate::args::cluster::{Driver, Engine, SpecArgs, Storage};
+
+/// The host that stands for this machine.
+pub(crate) const LOCAL: &str = "local";
+
+/// A cluster is asked for that cannot be.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ClusterSettingsError {
+    /// Nobody said which machines.
+    #[error(
+        "which machines? give --driver local for this one, or --host user@machine for each of others"
+    )]
+    NoMachines,
+    /// The driver does not exist yet.
+    #[error(
+        "virtual machines cannot be made yet; give --driver local, or --host for machines that are there"
+    )]
+    Vm,
+    /// Hosts do not go with this machine.
+    #[error("--driver local is this machine alone; leave --host away, or use --driver ssh")]
+    LocalWithHosts,
+}
+
+/// The specification, with everything that was not said left at its default.
+pub(crate) fn resolve(
+    settings: &Settings,
+    args: &SpecArgs,
+) -> Result<ClusterSpec, ClusterSettingsError> {
+    let file = settings.file().and_then(|file| file.cluster.clone());
+    let mut spec = file.unwrap_or_else(|| ClusterSpec::new("bcm"));
+    if let Some(driver) = args.driver {
+        spec.driver = Some(match driver {
+            Driver::Local => DriverChoice::Local,
+            Driver::Ssh => DriverChoice::Ssh,
+            Driver::Vm => DriverChoice::Vm,
+        });
+    }
+    if !args.host.is_empty() {
+        let known = std::mem::take(&mut spec.members);
+        spec.members = args
+            .host
+            .iter()
+            .map(|host| {
+                // What the file says of the same machine still holds.
+                let same = known.iter().find(|member| &member.host == host);
+                same.cloned().unwrap_or_else(|| MemberSpec::new(host))
+            })
+            .collect();
+    }
+    match spec.driver {
+        Some(DriverChoice::Vm) => return Err(ClusterSettingsError::Vm),
+        Some(DriverChoice::Local) => {
+            if spec.members.iter().any(|member| member.host != LOCAL) {
+                return Err(ClusterSettingsError::LocalWithHosts);
+            }
+            if spec.members.is_empty() {
+                spec.members.push(MemberSpec::new(LOCAL));
+            }
+        }
+        Some(DriverChoice::Ssh) | None if spec.members.is_empty() => {
+            return Err(ClusterSettingsError::NoMachines);
+        }
+        Some(DriverChoice::Ssh) | None => {}
+    }
+    if let Some(name) = &args.name {
+        spec.name.clone_from(name);
+    }
+    if let Some(engine) = args.engine {
+        spec.engine = match engine {
+            Engine::Lxd => EngineChoice::Lxd,
+            Engine::Incus => EngineChoice::Incus,
+            Engine::Auto => EngineChoice::Auto,
+        };
+    }
+    if let Some(storage) = args.storage {
+        spec.storage.driver = match storage {
+            Storage::Dir => StorageDriver::Dir,
+            Storage::Btrfs => StorageDriver::Btrfs,
+            Storage::Zfs => StorageDriver::Zfs,
+            Storage::Lvm => StorageDriver::Lvm,
+        };
+    }
+    if args.storage_size.is_some() {
+        spec.storage.size.clone_from(&args.storage_size);
+    }
+    if args.storage_source.is_some() {
+        spec.storage.source.clone_from(&args.storage_source);
+    }
+    if let Some(bridge) = &args.bridge {
+        spec.network.bridge.clone_from(bridge);
+    }
+    if args.uplink.is_some() {
+        spec.network.uplink.clone_from(&args.uplink);
+    }
+    Ok(spec)
+}
