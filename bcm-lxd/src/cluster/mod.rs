@@ -7,6 +7,7 @@ mod apply;
 mod certificate;
 mod checks;
 mod destroy;
+mod engine;
 mod health;
 mod join;
 mod membership;

@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use crate::host::EnginePackages;
 use crate::types::Config;
 
-use crate::cluster::checks::{Finding, Severity, check, choose_engine, member_address};
+use crate::cluster::checks::{Finding, Severity, check, member_address};
+use crate::cluster::engine::choose_engine;
 use crate::cluster::observe::{EngineState, Observed, ObservedHost};
 use crate::cluster::spec::{ClusterSpec, MemberSpec, SpecError, StorageDriver, check_name};
 use crate::cluster::step::{Plan, PlannedMember, Step};
