@@ -1,5 +1,10 @@
 //! `bcm cluster`.
 
+#![allow(
+    rustdoc::broken_intra_doc_links,
+    reason = "these are help texts: brackets mean what may be left out"
+)]
+
 use std::path::PathBuf;
 use std::time::Duration;
 

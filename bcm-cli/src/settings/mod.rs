@@ -1,6 +1,6 @@
 //! From what was typed to what is meant: flags over environment over `bcm.toml` over defaults.
 //!
-//! [`key`] names every setting once; [`file`] reads `bcm.toml`; [`value`] reads the values; the
+//! [`key`] names every setting once; [`mod@file`] reads `bcm.toml`; [`value`] reads the values; the
 //! rest of the module puts the layers together.
 
 pub(crate) mod cluster;

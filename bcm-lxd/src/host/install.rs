@@ -80,7 +80,7 @@ pub async fn note_made(remote: &dyn Remote, what: &str) -> Result<(), RunError> 
         .map(|_| ())
 }
 
-/// Removes what [`install`] brought, with the engine's state and BCM's notes. A machine that BCM
+/// Removes what preparing the host brought, with the engine's state and BCM's notes. A machine that BCM
 /// installed nothing on keeps its engine.
 ///
 /// # Errors
