@@ -1,10 +1,11 @@
 //! Checks the published tree.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 use std::io;
 use std::ops::ControlFlow;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bcm_core::digest::Md5;
 use bcm_core::progress::{Outcome, SharedProgress, Unit};
@@ -13,6 +14,7 @@ use futures_util::{StreamExt as _, stream};
 use super::blocks::blocking;
 use super::{DamagedFlist, VerifyError, VerifyOptions, VerifyReport};
 use crate::block::BlockKey;
+use crate::catalog::diff::FlistRecord;
 use crate::catalog::local::{self, open_flist};
 use crate::catalog::selection::MAX_CHAIN;
 use crate::catalog::upstream::chain;
@@ -25,6 +27,9 @@ use crate::sync::state::State;
 /// How many keys the store is asked for at once.
 const BATCH: usize = 1024;
 
+/// The pause before a file and its record are looked at again.
+const RETRY_PAUSE: Duration = Duration::from_millis(100);
+
 /// What all checks share.
 struct Check {
     layout: Layout,
@@ -32,6 +37,8 @@ struct Check {
     limits: Limits,
     scratch: tempfile::TempDir,
     damaged: HashSet<BlockKey>,
+    /// What the sync remembers of the flists, as it was at the beginning.
+    records: BTreeMap<FlistRef, FlistRecord>,
 }
 
 /// Checks every flist, link and tag.
@@ -89,6 +96,7 @@ pub(super) async fn verify(
             source,
         })?,
         damaged,
+        records: loaded.state.memory.flists,
     });
     let total = flists.len() as u64;
     let task = progress.started("checking flists", Unit::Items, Some(total));
@@ -199,9 +207,15 @@ impl Check {
             .join(&place.name);
         let mut tries = 0;
         let record = loop {
-            // A sync may replace file and record while they are read, one just after the other.
-            let state = State::load(&self.layout.state())?.state;
-            let record = state.memory.flists.get(place).cloned();
+            // A sync may replace file and record while they are read, one just after the other: what
+            // differs from what was read at the beginning is compared with what is there now.
+            let record = match tries {
+                0 => self.records.get(place).cloned(),
+                _ => {
+                    let state = State::load(&self.layout.state())?.state;
+                    state.memory.flists.get(place).cloned()
+                }
+            };
             let md5 = match self.md5(place) {
                 Ok(md5) => md5,
                 Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Found::Whole),
@@ -210,12 +224,16 @@ impl Check {
                     return Ok(Found::Damaged { reason, blocks: 0 });
                 }
             };
+            let differs = record.as_ref().is_none_or(|record| record.file_md5 != md5);
+            if differs && tries < self.patience() {
+                if tries > 0 {
+                    std::thread::sleep(RETRY_PAUSE);
+                }
+                tries += 1;
+                continue;
+            }
             match &record {
-                Some(record) if record.file_md5 != md5 => {
-                    tries += 1;
-                    if tries < 2 {
-                        continue;
-                    }
+                Some(record) if differs => {
                     return Ok(Found::Damaged {
                         reason: format!(
                             "its MD5 is {md5}, and was {} when it was published",
@@ -245,6 +263,15 @@ impl Check {
                 blocks,
             },
         })
+    }
+
+    /// How often a file and its record are looked at again when they differ: longer while a sync
+    /// publishes, for it writes the records after the files.
+    fn patience(&self) -> u32 {
+        match self.layout.publish_journal().exists() {
+            true => 100,
+            false => 1,
+        }
     }
 
     fn md5(&self, place: &FlistRef) -> io::Result<Md5> {
