@@ -4,9 +4,6 @@ use std::{collections::BTreeSet, fs, path::PathBuf, time::Duration};
 
 use super::{LabError, Release, process};
 
-const DEFAULT_ARCHIVE: &str = "http://deb.debian.org/debian";
-const DEFAULT_SECURITY: &str = "http://deb.debian.org/debian-security";
-
 /// What the machines need to know of apt.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Apt {
@@ -19,11 +16,11 @@ pub(crate) struct Apt {
 }
 
 impl Apt {
-    /// Reads this host's apt configuration; a host without one gives Debian's own mirrors.
+    /// Reads this host's apt configuration; a host that has no mirror of Debian there cannot make machines.
     pub(crate) fn of_host() -> Result<Self, LabError> {
         let mut uris = Vec::new();
         for path in source_files() {
-            // A list that cannot be read is as good as none: there is a default.
+            // A list that cannot be read is as good as none.
             let Ok(text) = fs::read_to_string(&path) else {
                 continue;
             };
@@ -40,7 +37,10 @@ impl Apt {
         )
         .map(|captured| captured.stdout)
         .unwrap_or_default();
-        let (archive, security) = choose(&uris);
+        let Some((archive, security)) = choose(&uris) else {
+            let what = "a mirror of Debian (a URL that ends in /debian) in this host's apt sources";
+            return Err(LabError::Needs(vec![what.to_owned()]));
+        };
         Ok(Self {
             archive,
             security,
@@ -112,18 +112,18 @@ fn field<'a>(stanza: &'a str, name: &str) -> Option<&'a str> {
     })
 }
 
-/// Debian's two archives among `uris`, which may be of other distributions and vendors too.
-fn choose(uris: &[String]) -> (String, String) {
+/// Debian's two archives among `uris`, which may be of other distributions and vendors too. Where
+/// the security archive is not named, it is beside the main one, as on every full mirror.
+fn choose(uris: &[String]) -> Option<(String, String)> {
     let ending = |ending: &str| {
         uris.iter()
             .map(|uri| uri.trim_end_matches('/'))
             .find(|uri| uri.starts_with("http") && uri.ends_with(ending))
             .map(str::to_owned)
     };
-    (
-        ending("/debian").unwrap_or_else(|| DEFAULT_ARCHIVE.to_owned()),
-        ending("/debian-security").unwrap_or_else(|| DEFAULT_SECURITY.to_owned()),
-    )
+    let archive = ending("/debian")?;
+    let security = ending("/debian-security").unwrap_or_else(|| format!("{archive}-security"));
+    Some((archive, security))
 }
 
 /// The settings of `apt-config dump` that a machine behind this host needs as well.
@@ -175,9 +175,10 @@ mod tests {
     #[test]
     fn other_vendors_are_passed_over() {
         let uris = ["http://apt.example/tools", "https://m.example/debian/"].map(str::to_owned);
-        let (archive, security) = choose(&uris);
+        let (archive, security) = choose(&uris).unwrap();
         assert_eq!(archive, "https://m.example/debian");
-        assert_eq!(security, DEFAULT_SECURITY);
+        assert_eq!(security, "https://m.example/debian-security");
+        assert_eq!(choose(&uris[..1]), None);
     }
 
     #[test]
