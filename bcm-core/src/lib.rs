@@ -2,14 +2,16 @@
 //!
 //! This crate holds path-safe [names], [digests](digest), [atomic files](atomic_file), the data
 //! folder's [lock], [retry] policy, [progress] events, and (feature `http`, on by default) an
-//! [HTTP client](http) with a deadline for every phase.
+//! [HTTP client](http) with a deadline for every phase, and (feature `serve`) what HTTP
+//! [servers](serve) are made of.
 //!
 //! It knows nothing of hubs, kernels, SSH or LXD. It does no I/O except in [`atomic_file`],
-//! [`lock`] and [`http`]; it never prints, never reads the environment and never looks for a home
+//! [`file_identity`], [`lock`], [`http`] and [`serve`]; it never prints, never reads the environment and never looks for a home
 //! directory: a caller hands those in.
 
 pub mod atomic_file;
 pub mod digest;
+pub mod file_identity;
 #[cfg(feature = "http")]
 pub mod http;
 pub mod lock;
@@ -17,4 +19,6 @@ pub mod names;
 pub mod progress;
 pub mod redact;
 pub mod retry;
+#[cfg(feature = "serve")]
+pub mod serve;
 pub mod wait;

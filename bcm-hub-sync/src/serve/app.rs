@@ -51,14 +51,8 @@ impl App {
     }
 
     /// Answers one request.
-    pub(super) async fn answer<B: Body>(&self, request: &Request<B>) -> Response<Content> {
-        let uri = request.uri();
-        let asked = Asked {
-            method: request.method(),
-            path: uri.path(),
-            query: uri.query(),
-            headers: request.headers(),
-        };
+    pub(super) async fn answer_request<B: Body>(&self, request: &Request<B>) -> Response<Content> {
+        let asked = Asked::of(request);
         let has_body = !request.body().is_end_stream();
         let route = Route::of(asked.path);
         let inspects = matches!(route, Route::ApiContents(..) | Route::NoSuchFlist);
@@ -71,8 +65,13 @@ impl App {
             };
         }
         let info = inspects && asked.method.as_str() == "INFO";
+        let allowed = if inspects {
+            "GET, HEAD, INFO"
+        } else {
+            "GET, HEAD"
+        };
         if !(info || [Method::GET, Method::HEAD].contains(asked.method)) {
-            return response::and_close(response::method_not_allowed(&asked, inspects));
+            return response::and_close(response::method_not_allowed(&asked, allowed));
         }
         if has_body {
             return response::and_close(response::body_refused(&asked));

@@ -1,76 +1,13 @@
-//! JSON in the very bytes that hubs write: `", "` and `": "` between items, all but ASCII
-//! escaped, a newline at the end. Clients that compare or hash a listing see no difference.
+//! JSON values as flists' metadata has them.
 
 use std::fmt;
-use std::io::{self, Write};
 
 use serde::de::{Deserializer, MapAccess, SeqAccess, Visitor};
 use serde::ser::{SerializeMap, Serializer};
 use serde::{Deserialize, Serialize};
 use serde_json::Number;
-use serde_json::ser::Formatter;
 
-/// Writes `value` as hubs do.
-pub(super) fn to_bytes(value: &impl Serialize) -> Result<Vec<u8>, serde_json::Error> {
-    let mut bytes = Vec::with_capacity(256);
-    let mut serializer = serde_json::Serializer::with_formatter(&mut bytes, HubFormatter);
-    value.serialize(&mut serializer)?;
-    bytes.push(b'\n');
-    Ok(bytes)
-}
-
-struct HubFormatter;
-
-fn separate<W: ?Sized + Write>(writer: &mut W, first: bool) -> io::Result<()> {
-    if first {
-        Ok(())
-    } else {
-        writer.write_all(b", ")
-    }
-}
-
-impl Formatter for HubFormatter {
-    fn begin_array_value<W: ?Sized + Write>(
-        &mut self,
-        writer: &mut W,
-        first: bool,
-    ) -> io::Result<()> {
-        separate(writer, first)
-    }
-
-    fn begin_object_key<W: ?Sized + Write>(
-        &mut self,
-        writer: &mut W,
-        first: bool,
-    ) -> io::Result<()> {
-        separate(writer, first)
-    }
-
-    fn begin_object_value<W: ?Sized + Write>(&mut self, writer: &mut W) -> io::Result<()> {
-        writer.write_all(b": ")
-    }
-
-    fn write_string_fragment<W: ?Sized + Write>(
-        &mut self,
-        writer: &mut W,
-        text: &str,
-    ) -> io::Result<()> {
-        let mut rest = text;
-        while let Some(at) = rest.find(|c: char| c > '~') {
-            writer.write_all(&rest.as_bytes()[..at])?;
-            let mut characters = rest[at..].chars();
-            for unit in characters
-                .next()
-                .iter()
-                .flat_map(|c| c.encode_utf16(&mut [0; 2]).to_vec())
-            {
-                write!(writer, "\\u{unit:04x}")?;
-            }
-            rest = characters.as_str();
-        }
-        writer.write_all(rest.as_bytes())
-    }
-}
+pub(super) use bcm_core::serve::json::to_bytes;
 
 /// Any JSON value with the members of objects in the order they came in.
 #[derive(Debug, Clone, PartialEq)]
@@ -189,8 +126,6 @@ mod tests {
             String::from_utf8(to_bytes(&value).unwrap()).unwrap(),
             "{\"z\": [null, true, 7], \"a\": \"\\\"\\\\/\\n\\u001f ~\\u007f\\u00dc\\u2013\\u6587\\ud83d\\ude00end\"}\n"
         );
-        assert_eq!(to_bytes(&Json::Object(vec![])).unwrap(), b"{}\n");
-        assert_eq!(to_bytes(&Json::List(vec![])).unwrap(), b"[]\n");
     }
 
     #[test]

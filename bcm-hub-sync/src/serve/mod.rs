@@ -27,27 +27,26 @@
 
 mod api;
 mod app;
-mod body;
 mod checksums;
-mod condition;
 mod failure;
 mod files;
-mod guard;
 mod inspect;
 mod json;
 mod listing;
 mod options;
 mod pages;
-mod rendered;
 mod response;
 mod route;
 mod server;
 mod snapshot;
 mod watch;
-mod workers;
 
 #[cfg(test)]
 mod tests;
 
-pub use options::{ServeLimits, ServeOptions};
-pub use server::{HubServer, Refresher, ServeError};
+pub use bcm_core::serve::{ServeError, ServeLimits};
+pub use options::ServeOptions;
+pub use server::{HubServer, Refresher};
+
+// What every server of BCM is made of.
+use bcm_core::serve::{body, condition, rendered, workers};

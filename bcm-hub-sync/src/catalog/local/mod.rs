@@ -28,7 +28,8 @@ use crate::layout::Layout;
 use folder::{Folder, Kind};
 use target::Place;
 
-pub use folder::{FileIdentity, Timestamp, open_flist};
+pub use bcm_core::file_identity::{FileIdentity, Timestamp};
+pub use folder::open_flist;
 
 /// What [`scan`] found.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

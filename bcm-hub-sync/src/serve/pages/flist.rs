@@ -8,7 +8,7 @@ use hyper::header::{HOST, HeaderMap};
 use maud::{Markup, html};
 
 use super::format::{number, size, time};
-use super::{Crumb, download_href, flist_href, frame};
+use super::{download_href, flist_href, frame, repository_crumb};
 use crate::catalog::{Entry, FlistRef};
 use crate::flist::Contents;
 use crate::serve::api::asset;
@@ -17,8 +17,8 @@ use crate::serve::failure::{Failure, Missing};
 use crate::serve::inspect::Inspected;
 use crate::serve::json::{self, Json};
 use crate::serve::response::Asked;
-use crate::serve::route::{encode, query_value};
 use crate::serve::snapshot::Snapshot;
+use bcm_core::serve::path::{encode, query_value};
 
 /// How many paths are on one page.
 const PER_PAGE: usize = 500;
@@ -128,7 +128,7 @@ impl FlistPage {
                 }
             }
         };
-        let crumbs = [Crumb::repository(&self.repository)];
+        let crumbs = [repository_crumb(&self.repository)];
         let title = format!("{}/{}", self.repository, self.name);
         frame(&title, &crumbs, self.name.as_str(), &body).into_string()
     }

@@ -1,30 +1,21 @@
 //! Pages for people: made on the server, without script, readable on a phone and on paper.
 
 mod flist;
-mod format;
 mod home;
 mod repository;
 mod search;
 
-use std::sync::{Arc, LazyLock};
+use std::sync::Arc;
 
-use bcm_core::digest::Sha256;
 use bcm_core::names::{RepoName, TagName};
-use hyper::header::HeaderValue;
-use maud::{DOCTYPE, Markup, PreEscaped, html};
+use bcm_core::serve::pages::{self, Crumb, Site, format};
+use bcm_core::serve::path::{encode, query_value};
+use maud::{Markup, html};
 
 use super::app::App;
 use super::response::Asked;
-use super::route::{Route, encode, query_value};
+use super::route::Route;
 use super::snapshot::Snapshot;
-
-/// The whole style. Small enough to come with every page, so that a page is one request.
-const STYLE: &str = include_str!("style.css");
-
-/// The icon: two sheets, one behind the other.
-const ICON: &str = "data:image/svg+xml,%3Csvg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 32 32'%3E\
-    %3Crect x='9' y='3' width='19' height='22' rx='3' fill='%237cc7cf'/%3E\
-    %3Crect x='4' y='7' width='19' height='22' rx='3' fill='%230b5d66'/%3E%3C/svg%3E";
 
 /// A page that only needs a snapshot.
 #[derive(Debug)]
@@ -109,105 +100,28 @@ pub(super) fn failure(message: &str) -> String {
     frame("Not available", &[], "", &body).into_string()
 }
 
-/// What may happen on a page: its own style and icon, and a search.
-pub(super) fn content_security_policy() -> HeaderValue {
-    static POLICY: LazyLock<HeaderValue> = LazyLock::new(|| {
-        let hash = base64(&Sha256::of(STYLE.as_bytes()).0);
-        let policy = format!(
-            "default-src 'none'; style-src 'sha256-{hash}'; img-src data:; form-action 'self'; \
-             base-uri 'none'; frame-ancestors 'none'"
-        );
-        HeaderValue::from_str(&policy).unwrap_or(HeaderValue::from_static("default-src 'none'"))
-    });
-    POLICY.clone()
-}
-
-fn base64(bytes: &[u8]) -> String {
-    const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    let mut text = String::new();
-    for group in bytes.chunks(3) {
-        let mut padded = [0; 4];
-        padded[1..=group.len()].copy_from_slice(group);
-        let value = u32::from_be_bytes(padded);
-        for place in 0..4 {
-            if place <= group.len() {
-                let digit = (value >> (18 - 6 * place)) & 63;
-                text.push(char::from(DIGITS[digit as usize]));
-            } else {
-                text.push('=');
-            }
-        }
-    }
-    text
-}
-
-/// One step on the way to a page.
-struct Crumb {
-    text: String,
-    href: String,
-}
-
-impl Crumb {
-    fn new(text: impl ToString, href: String) -> Self {
-        Self {
-            text: text.to_string(),
-            href,
-        }
-    }
-
-    fn repository(name: &RepoName) -> Self {
-        Self::new(name, repository_href(name))
+/// A step of the way that is a repository.
+fn repository_crumb(name: &RepoName) -> Crumb {
+    Crumb {
+        text: name.to_string(),
+        href: repository_href(name),
     }
 }
 
 /// A whole page. `crumbs` lead to it from the list of repositories; `here` is its own last step,
 /// empty on pages outside that order.
 fn frame(title: &str, crumbs: &[Crumb], here: &str, body: &Markup) -> Markup {
-    html! {
-        (DOCTYPE)
-        html lang="en" {
-            head {
-                meta charset="utf-8";
-                title { (title) " · Flist hub mirror" }
-                meta name="viewport" content="width=device-width, initial-scale=1";
-                link rel="icon" href=(PreEscaped(ICON));
-                style { (PreEscaped(STYLE)) }
-            }
-            body {
-                a.skip href="#content" { "Skip to the content" }
-                header.top {
-                    div.wrap {
-                        a.brand href="/" { "Flist hub mirror" }
-                        (search_form("", false))
-                    }
-                }
-                div.wrap {
-                    @if !here.is_empty() {
-                        nav.crumbs aria-label="Breadcrumb" {
-                            ol {
-                                li { a href="/" { "Repositories" } }
-                                @for crumb in crumbs {
-                                    li { a href=(crumb.href) { (crumb.text) } }
-                                }
-                                li aria-current="page" { (here) }
-                            }
-                        }
-                    }
-                    main id="content" { (body) }
-                }
-                footer {
-                    div.wrap {
-                        p { "An independent mirror. It changes only by following its upstream." }
-                        p {
-                            "For programs: " a href="/api/repositories" { "repositories" } ", "
-                            a href="/api/fileslist" { "all entries" } ", "
-                            a href="/healthz" { "health" } "."
-                        }
-                    }
-                }
-            }
-        }
-    }
+    let site = Site {
+        name: "Flist hub mirror",
+        home: "Repositories",
+        header: search_form("", false),
+        programs: &[
+            ("repositories", "/api/repositories"),
+            ("all entries", "/api/fileslist"),
+            ("health", "/healthz"),
+        ],
+    };
+    pages::frame(&site, title, crumbs, here, body)
 }
 
 fn search_form(query: &str, in_page: bool) -> Markup {
@@ -242,19 +156,6 @@ fn flist_href(repository: &RepoName, name: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn base64_of_known_texts() {
-        for (text, encoded) in [
-            ("", ""),
-            ("f", "Zg=="),
-            ("fo", "Zm8="),
-            ("foo", "Zm9v"),
-            ("foob", "Zm9vYg=="),
-        ] {
-            assert_eq!(base64(text.as_bytes()), encoded);
-        }
-    }
 
     #[test]
     fn what_came_from_outside_is_escaped() {

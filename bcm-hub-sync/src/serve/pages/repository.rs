@@ -4,10 +4,10 @@ use bcm_core::names::{RepoName, TagName};
 use maud::{Markup, html};
 
 use super::format::{counted, natural, number, size, time};
-use super::{Crumb, flist_href, frame, tag_href};
+use super::{flist_href, frame, repository_crumb, tag_href};
 use crate::catalog::{Entry, FlistRef, Repository, Symlink, Tag};
-use crate::serve::route::encode;
 use crate::serve::snapshot::Snapshot;
+use bcm_core::serve::path::encode;
 
 pub(super) fn page(snapshot: &Snapshot, name: &RepoName) -> Markup {
     let empty = Repository::default();
@@ -218,7 +218,7 @@ pub(super) fn tag_page(snapshot: &Snapshot, home: &RepoName, name: &TagName) -> 
             }
         }
     };
-    let crumbs = [Crumb::repository(home)];
+    let crumbs = [repository_crumb(home)];
     frame(
         &format!("{home} {name}"),
         &crumbs,

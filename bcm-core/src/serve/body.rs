@@ -12,27 +12,31 @@ use hyper::body::{Body, Frame, SizeHint};
 use tokio::task::JoinHandle;
 
 use super::guard::Answering;
-use crate::catalog::local::FileIdentity;
+use crate::file_identity::FileIdentity;
 
 /// How much of a file is in memory for each download.
 const PIECE: u64 = 128 * 1024;
 
 /// The body of an answer.
 #[derive(Debug)]
-pub(super) enum Content {
+pub enum Content {
+    /// These bytes.
     Bytes(Bytes),
+    /// Part of a file, read as it is sent.
     File(FilePart),
 }
 
 impl Content {
-    pub(super) fn empty() -> Self {
+    /// No bytes.
+    #[must_use]
+    pub fn empty() -> Self {
         Self::Bytes(Bytes::new())
     }
 }
 
 /// Some bytes of a file that must not change while they are sent.
 #[derive(Debug)]
-pub(super) struct FilePart {
+pub struct FilePart {
     file: Arc<File>,
     identity: FileIdentity,
     next: u64,
@@ -42,7 +46,8 @@ pub(super) struct FilePart {
 
 impl FilePart {
     /// The bytes from `first` up to, not including, `end`.
-    pub(super) fn new(file: Arc<File>, identity: FileIdentity, first: u64, end: u64) -> Self {
+    #[must_use]
+    pub fn new(file: Arc<File>, identity: FileIdentity, first: u64, end: u64) -> Self {
         Self {
             file,
             identity,

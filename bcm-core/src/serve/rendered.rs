@@ -2,7 +2,7 @@
 
 use std::io::Write;
 
-use bcm_core::digest::Md5;
+use crate::digest::Md5;
 use bytes::Bytes;
 use flate2::Compression;
 use flate2::write::GzEncoder;
@@ -13,24 +13,27 @@ use hyper::header::ACCEPT_ENCODING;
 const WORTH_COMPRESSING: usize = 1024;
 
 /// The content type of JSON answers.
-pub(super) const JSON: &str = "application/json";
+pub const JSON: &str = "application/json";
 /// The content type of pages.
-pub(super) const HTML: &str = "text/html; charset=utf-8";
+pub const HTML: &str = "text/html; charset=utf-8";
 
 /// A text answer.
 #[derive(Debug, Clone)]
-pub(super) struct Rendered {
-    pub(super) content_type: &'static str,
-    pub(super) plain: Bytes,
+pub struct Rendered {
+    /// What it is.
+    pub content_type: &'static str,
+    /// The bytes.
+    pub plain: Bytes,
     /// The same, compressed; absent where that is not smaller, or the client did not ask.
-    pub(super) gzip: Option<Bytes>,
+    pub gzip: Option<Bytes>,
     /// The entity tag of the plain bytes, without its quotes.
-    pub(super) tag: String,
+    pub tag: String,
 }
 
 impl Rendered {
     /// Keeps `plain`, and its compressed form if `compress`.
-    pub(super) fn new(content_type: &'static str, plain: impl Into<Bytes>, compress: bool) -> Self {
+    #[must_use]
+    pub fn new(content_type: &'static str, plain: impl Into<Bytes>, compress: bool) -> Self {
         let plain = plain.into();
         Self {
             content_type,
@@ -51,7 +54,8 @@ fn gzip(plain: &[u8]) -> Option<Bytes> {
 }
 
 /// Whether the client takes gzip: named with a weight above zero, or covered by `*`.
-pub(super) fn accepts_gzip(headers: &HeaderMap) -> bool {
+#[must_use]
+pub fn accepts_gzip(headers: &HeaderMap) -> bool {
     let mut any = false;
     for value in headers.get_all(ACCEPT_ENCODING) {
         let Ok(value) = value.to_str() else { continue };

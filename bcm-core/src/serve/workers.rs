@@ -5,24 +5,28 @@ use tokio::sync::Semaphore;
 /// The work panicked, or the process is shutting down.
 #[derive(Debug, thiserror::Error)]
 #[error("the work was not finished")]
-pub(super) struct Unfinished;
+pub struct Unfinished;
 
 /// Runs blocking functions.
 #[derive(Debug)]
-pub(super) struct Workers {
+pub struct Workers {
     places: Semaphore,
 }
 
 impl Workers {
     /// At most `count` at the same time; the rest wait in line.
-    pub(super) fn new(count: usize) -> Self {
+    #[must_use]
+    pub fn new(count: usize) -> Self {
         Self {
             places: Semaphore::new(count.max(1)),
         }
     }
 
     /// Runs `work`. It is not stopped when the caller stops waiting.
-    pub(super) async fn run<T: Send + 'static>(
+    ///
+    /// # Errors
+    /// The work panicked, or the process is shutting down.
+    pub async fn run<T: Send + 'static>(
         &self,
         work: impl FnOnce() -> T + Send + 'static,
     ) -> Result<T, Unfinished> {

@@ -6,7 +6,8 @@ use std::time::{Duration, UNIX_EPOCH};
 use maud::{Markup, html};
 
 /// `1,234,567`
-pub(super) fn number(value: u64) -> String {
+#[must_use]
+pub fn number(value: u64) -> String {
     let digits = value.to_string();
     let mut text = String::with_capacity(digits.len() * 4 / 3);
     for (at, digit) in digits.chars().enumerate() {
@@ -19,13 +20,15 @@ pub(super) fn number(value: u64) -> String {
 }
 
 /// `3 flists`, `1 flist`
-pub(super) fn count(value: usize, one: &str, many: &str) -> String {
+#[must_use]
+pub fn count(value: usize, one: &str, many: &str) -> String {
     let noun = if value == 1 { one } else { many };
     format!("{} {noun}", number(value as u64))
 }
 
 /// A cell with a number, whose unit shows where the column's heading does not; empty for none.
-pub(super) fn counted(value: usize, one: &str, many: &str) -> Markup {
+#[must_use]
+pub fn counted(value: usize, one: &str, many: &str) -> Markup {
     let unit = if value == 1 { one } else { many };
     html! {
         td.num data-unit=[(value > 0).then_some(unit)] {
@@ -35,7 +38,8 @@ pub(super) fn counted(value: usize, one: &str, many: &str) -> Markup {
 }
 
 /// `3.4 KiB`
-pub(super) fn size_text(bytes: u64) -> String {
+#[must_use]
+pub fn size_text(bytes: u64) -> String {
     const UNITS: [&str; 6] = ["KiB", "MiB", "GiB", "TiB", "PiB", "EiB"];
     if bytes < 1024 {
         return format!("{bytes} B");
@@ -59,7 +63,8 @@ pub(super) fn size_text(bytes: u64) -> String {
 }
 
 /// Compares names the way people read them: `v3.2` before `v3.10`.
-pub(super) fn natural(a: &str, b: &str) -> Ordering {
+#[must_use]
+pub fn natural(a: &str, b: &str) -> Ordering {
     let (mut a, mut b) = (a.as_bytes(), b.as_bytes());
     loop {
         let (digits_a, digits_b) = (digits(a), digits(b));
@@ -94,12 +99,14 @@ fn without_zeros(digits: &[u8]) -> &[u8] {
 }
 
 /// A size, with the exact number of bytes as its title.
-pub(super) fn size(bytes: u64) -> Markup {
+#[must_use]
+pub fn size(bytes: u64) -> Markup {
     html! { span title={ (number(bytes)) " bytes" } { (size_text(bytes)) } }
 }
 
 /// A point in time, in UTC.
-pub(super) fn time(seconds: i64) -> Markup {
+#[must_use]
+pub fn time(seconds: i64) -> Markup {
     let Some((year, month, day)) = civil_date(seconds.div_euclid(86_400)) else {
         return html! { (seconds) };
     };

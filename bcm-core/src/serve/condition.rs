@@ -7,16 +7,17 @@ use hyper::header::{self, HeaderName};
 
 /// What a representation is told apart by.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Validators {
+pub struct Validators {
     /// The entity tag, with its quotes. Always strong.
-    pub(super) etag: String,
+    pub etag: String,
     /// Time of modification in seconds since 1970; none where it cannot be written as a date.
-    pub(super) modified: Option<u64>,
+    pub modified: Option<u64>,
 }
 
 impl Validators {
     /// The value of `Last-Modified`.
-    pub(super) fn last_modified(&self) -> Option<String> {
+    #[must_use]
+    pub fn last_modified(&self) -> Option<String> {
         Some(httpdate::fmt_http_date(http_time(self.modified?)))
     }
 }
@@ -28,7 +29,7 @@ fn http_time(seconds: u64) -> SystemTime {
 
 /// How a GET or HEAD is to be answered.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Decision {
+pub enum Decision {
     /// 200 with everything.
     Whole,
     /// 206 with these bytes, first and last.
@@ -42,7 +43,8 @@ pub(super) enum Decision {
 }
 
 /// Decides on the conditions and the range of a request for a representation of `size` bytes.
-pub(super) fn decide(headers: &HeaderMap, validators: &Validators, size: u64) -> Decision {
+#[must_use]
+pub fn decide(headers: &HeaderMap, validators: &Validators, size: u64) -> Decision {
     match conditions(headers, validators) {
         Decision::Whole => {}
         decided => return decided,
@@ -60,7 +62,8 @@ pub(super) fn decide(headers: &HeaderMap, validators: &Validators, size: u64) ->
 }
 
 /// Decides on the conditions alone, for answers that have no ranges.
-pub(super) fn conditions(headers: &HeaderMap, validators: &Validators) -> Decision {
+#[must_use]
+pub fn conditions(headers: &HeaderMap, validators: &Validators) -> Decision {
     if let Some(wanted) = text(headers, &header::IF_MATCH) {
         if !lists(wanted, &validators.etag, false) {
             return Decision::PreconditionFailed;
@@ -78,7 +81,7 @@ pub(super) fn conditions(headers: &HeaderMap, validators: &Validators) -> Decisi
     } else if date(headers, &header::IF_MODIFIED_SINCE).is_some()
         && date(headers, &header::IF_MODIFIED_SINCE) == validators.modified
     {
-        // Only the very same date means "not modified": an flist that was rolled back is older
+        // Only the very same date means "not modified": a file that was rolled back is older
         // than what the client has, and has changed all the same.
         return Decision::NotModified;
     }
