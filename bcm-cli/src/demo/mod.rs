@@ -245,7 +245,7 @@ fn pack(
         ..PackOptions::default()
     };
     flist::pack(source, path, store, &options, &NoProgress, interrupted)
-        .map(|report| report.bytes)
+        .map(|report| report.tree.bytes)
         .map_err(|source| DemoError::Pack {
             path: path.to_owned(),
             source: Box::new(source),

@@ -43,7 +43,7 @@ pub use pack::{PackError, PackOptions, PackReport, Unpackable, pack};
 pub use reader::Flist;
 pub use rewrite::rewrite_backend;
 pub use skipped::{Skipped, SkippedPath};
-pub use summary::Summary;
+pub use summary::{Summary, TreeCounts};
 pub use tree::{Step, Walk};
 pub use unpack::{Owners, UnpackError, UnpackOptions, UnpackReport, unpack};
 pub use writer::WrittenFlist;

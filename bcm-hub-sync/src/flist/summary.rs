@@ -7,9 +7,9 @@ use super::error::FlistError;
 use super::reader::Flist;
 use super::tree::Step;
 
-/// Totals of an flist's tree.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
-pub struct Summary {
+/// How many entries of each kind a tree has.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+pub struct TreeCounts {
     /// Files.
     pub files: u64,
     /// Directories, without the root.
@@ -20,6 +20,14 @@ pub struct Summary {
     pub specials: u64,
     /// Bytes of all files.
     pub bytes: u64,
+}
+
+/// Totals of an flist's tree.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct Summary {
+    /// Its entries.
+    #[serde(flatten)]
+    pub tree: TreeCounts,
     /// References to blocks; a block that several files share counts several times.
     pub block_references: u64,
     /// The latest time of modification, in seconds since 1970.
@@ -36,12 +44,12 @@ impl Summary {
             flist.acl(&inode, &path)?;
             summary.newest = summary.newest.max(inode.modified);
             match &inode.kind {
-                Kind::Directory(_) => summary.directories += 1,
-                Kind::Link(_) => summary.links += 1,
-                Kind::Special(_) => summary.specials += 1,
+                Kind::Directory(_) => summary.tree.directories += 1,
+                Kind::Link(_) => summary.tree.links += 1,
+                Kind::Special(_) => summary.tree.specials += 1,
                 Kind::File(chunks) => {
-                    summary.files += 1;
-                    summary.bytes = summary.bytes.saturating_add(inode.size);
+                    summary.tree.files += 1;
+                    summary.tree.bytes = summary.tree.bytes.saturating_add(inode.size);
                     summary.block_references += chunks.len() as u64;
                 }
             }

@@ -95,11 +95,15 @@ impl Show for Inspected {
             ("md5", self.md5.to_string()),
             (
                 "files",
-                format!("{} ({})", count(summary.files), HumanBytes(summary.bytes)),
+                format!(
+                    "{} ({})",
+                    count(summary.tree.files),
+                    HumanBytes(summary.tree.bytes)
+                ),
             ),
-            ("folders", count(summary.directories)),
-            ("links", count(summary.links)),
-            ("special files", count(summary.specials)),
+            ("folders", count(summary.tree.directories)),
+            ("links", count(summary.tree.links)),
+            ("special files", count(summary.tree.specials)),
             ("references to blocks", count(summary.block_references)),
             ("newest", show::time(summary.newest)),
             (

@@ -96,15 +96,7 @@ impl Show for Packed {
             self.flist.display(),
             HumanBytes(report.size)
         )?;
-        writeln!(
-            out,
-            "  tree    {} ({}), {}, {}, {}",
-            show::counted(report.files, "file", "files"),
-            HumanBytes(report.bytes),
-            show::counted(report.directories, "folder", "folders"),
-            show::counted(report.links, "link", "links"),
-            show::counted(report.specials, "special file", "special files"),
-        )?;
+        writeln!(out, "  tree    {}", show::tree(&report.tree))?;
         writeln!(
             out,
             "  blocks  {} new in {} ({} in all)",

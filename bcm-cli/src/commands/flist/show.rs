@@ -4,8 +4,8 @@ use std::fmt::Write as _;
 use std::io::{self, Write};
 use std::path::Path;
 
-use bcm_hub_sync::flist::{Backend, Device, Kind, Skipped};
-use indicatif::HumanCount;
+use bcm_hub_sync::flist::{Backend, Device, Kind, Skipped, TreeCounts};
+use indicatif::{HumanBytes, HumanCount};
 
 /// A path without what would move a terminal's cursor or colour it.
 pub(super) fn path(path: &Path) -> String {
@@ -110,6 +110,18 @@ pub(super) fn skipped(out: &mut dyn Write, what: &str, skipped: &Skipped) -> io:
         0 => Ok(()),
         more => writeln!(out, "  and {} more", HumanCount(more)),
     }
+}
+
+/// What a tree holds, in one line.
+pub(super) fn tree(tree: &TreeCounts) -> String {
+    format!(
+        "{} ({}), {}, {}, {}",
+        counted(tree.files, "file", "files"),
+        HumanBytes(tree.bytes),
+        counted(tree.directories, "folder", "folders"),
+        counted(tree.links, "link", "links"),
+        counted(tree.specials, "special file", "special files"),
+    )
 }
 
 /// `1 file`, `2 files`.

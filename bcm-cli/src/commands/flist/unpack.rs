@@ -12,7 +12,7 @@ use bcm_hub_sync::layout::Layout;
 use bcm_hub_sync::store::BlockStore;
 use bcm_hub_sync::store::embedded::{Access, EmbeddedStore};
 use bcm_hub_sync::sync::blocks::{FetchError, FetchOptions, fetch_blocks};
-use indicatif::{HumanBytes, HumanCount};
+use indicatif::HumanCount;
 use serde::Serialize;
 use tempfile::TempDir;
 use tokio::sync::mpsc;
@@ -178,15 +178,7 @@ impl Show for Unpacked {
             self.flist.display(),
             self.folder.display()
         )?;
-        writeln!(
-            out,
-            "  {} ({}), {}, {}, {}",
-            show::counted(report.files, "file", "files"),
-            HumanBytes(report.bytes),
-            show::counted(report.directories, "folder", "folders"),
-            show::counted(report.links, "link", "links"),
-            show::counted(report.specials, "special file", "special files"),
-        )?;
+        writeln!(out, "  {}", show::tree(&report.tree))?;
         show::skipped(out, "not restored", &report.failed)
     }
 }

@@ -20,6 +20,7 @@ use super::accounts::Accounts;
 use super::error::FlistError;
 use super::metadata::{BACKEND, Backend};
 use super::skipped::{Skipped, chain};
+use super::summary::TreeCounts;
 use super::writer::Writer;
 use crate::block::codec::EncodeError;
 use crate::store::{BlockStore, StoreError};
@@ -84,16 +85,9 @@ pub struct PackReport {
     pub md5: Md5,
     /// The flist's bytes.
     pub size: u64,
-    /// Files.
-    pub files: u64,
-    /// Folders, without the root.
-    pub directories: u64,
-    /// Symbolic links.
-    pub links: u64,
-    /// Devices and pipes.
-    pub specials: u64,
-    /// Bytes of all files.
-    pub bytes: u64,
+    /// What was packed.
+    #[serde(flatten)]
+    pub tree: TreeCounts,
     /// References to blocks.
     pub block_references: u64,
     /// Blocks that the store did not have.
@@ -289,11 +283,7 @@ fn pack_tree(
     Ok(PackReport {
         md5: written.md5,
         size: written.size,
-        files: packer.files,
-        directories: packer.directories,
-        links: packer.links,
-        specials: packer.specials,
-        bytes: packer.bytes,
+        tree: packer.tree,
         block_references: packer.block_references,
         new_blocks,
         skipped: packer.skipped,

@@ -90,7 +90,7 @@ fn an_flist_from_before_there_was_metadata_works() {
     let flist = patched.open(&Limits::default()).unwrap();
     assert_eq!(flist.metadata().iter().count(), 0);
     assert_eq!(flist.backend().unwrap(), None);
-    assert_eq!(flist.inspect().unwrap().files, 12);
+    assert_eq!(flist.inspect().unwrap().tree.files, 12);
 }
 
 #[test]

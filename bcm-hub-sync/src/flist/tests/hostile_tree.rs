@@ -282,7 +282,7 @@ fn links_are_made_and_not_followed() {
     let dest = tree.folder.path().join("dest");
     let flist = tree.open(&Limits::default()).unwrap();
     let report = unpack_to(&flist, &MemoryStore::default(), &dest).unwrap();
-    assert_eq!((report.links, report.files), (3, 1));
+    assert_eq!((report.tree.links, report.tree.files), (3, 1));
     assert_eq!(fs::read_link(dest.join("out")).unwrap(), outside.path());
     assert_eq!(fs::read_dir(outside.path()).unwrap().count(), 0);
     // The link's own mode and time were set, not those of what it leads to.
@@ -303,7 +303,7 @@ fn a_file_whose_size_is_not_its_chunks_is_named() {
     let dest = tree.folder.path().join("dest");
     let flist = tree.open(&Limits::default()).unwrap();
     let report = unpack_to(&flist, &MemoryStore::default(), &dest).unwrap();
-    assert_eq!((report.files, report.failed.count), (1, 1));
+    assert_eq!((report.tree.files, report.failed.count), (1, 1));
     assert!(report.failed.first[0].reason.contains("5 bytes"));
     assert!(!dest.join("f").exists());
 }

@@ -204,13 +204,13 @@ fn many_folders_and_a_large_file_keep_their_places() {
     let output = folder.path().join("x.flist");
     let store = MemoryStore::default();
     let report = pack_to(tree.path(), &output, &store, &options()).unwrap();
-    assert_eq!(report.directories, 80);
+    assert_eq!(report.tree.directories, 80);
     let flist = open(&output, folder.path()).unwrap();
     let dest = folder.path().join("dest");
     let unpacked = unpack_to(&flist, &store, &dest).unwrap();
     assert_eq!(
-        (unpacked.files, unpacked.bytes),
-        (report.files, report.bytes)
+        (unpacked.tree.files, unpacked.tree.bytes),
+        (report.tree.files, report.tree.bytes)
     );
     for step in steps(&flist) {
         if let Step::Entry { path, inode } = step
@@ -224,7 +224,7 @@ fn many_folders_and_a_large_file_keep_their_places() {
             expected.push(path);
         }
     }
-    assert_eq!(expected.len() as u64, report.files);
+    assert_eq!(expected.len() as u64, report.tree.files);
 }
 
 #[test]
@@ -246,7 +246,7 @@ fn what_cannot_be_packed_fails_or_is_named() {
         ..options()
     };
     let report = pack_to(tree.path(), &output, &store, &options).unwrap();
-    assert_eq!((report.files, report.skipped.count), (1, 2));
+    assert_eq!((report.tree.files, report.skipped.count), (1, 2));
     let reasons: Vec<&str> = report
         .skipped
         .first
@@ -271,7 +271,7 @@ fn the_flist_itself_is_not_packed() {
     let store = MemoryStore::default();
     let first = pack_to(tree.path(), &output, &store, &options()).unwrap();
     let second = pack_to(tree.path(), &output, &store, &options()).unwrap();
-    assert_eq!((first.files, second.files), (1, 1));
+    assert_eq!((first.tree.files, second.tree.files), (1, 1));
     assert!(first.skipped.is_empty() && second.skipped.is_empty());
     assert_eq!(first.md5, second.md5);
     let mut references = 0;

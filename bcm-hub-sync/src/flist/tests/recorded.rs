@@ -123,11 +123,15 @@ fn a_summary_agrees_with_the_contents() {
         let flist = users.open(name);
         let (summary, contents) = (flist.inspect().unwrap(), flist.contents().unwrap());
         assert_eq!(
-            (summary.files, summary.links, summary.directories),
+            (
+                summary.tree.files,
+                summary.tree.links,
+                summary.tree.directories
+            ),
             (contents.regular, contents.symlink, contents.directory)
         );
         assert_eq!(
-            (summary.specials, summary.bytes),
+            (summary.tree.specials, summary.tree.bytes),
             (contents.special, contents.fullsize)
         );
     }
@@ -140,5 +144,5 @@ fn nothing_is_left_in_the_scratch_folder() {
     let path = users.path("tf-bootable/ubuntu-tiny.flist");
     let flist = super::fixtures::open(&path, scratch.path()).unwrap();
     assert_eq!(fs::read_dir(scratch.path()).unwrap().count(), 0);
-    assert_eq!(flist.inspect().unwrap().files, 12);
+    assert_eq!(flist.inspect().unwrap().tree.files, 12);
 }

@@ -120,7 +120,7 @@ fn every_recorded_flist_unpacks_to_the_recorded_tree() {
         assert!(expected.values().all(|file| file.rdev.is_none()) || report.failed.is_empty());
         assert_eq!(tree(dest.path()), expected, "{name}");
         let files = expected.values().filter(|file| file.kind == "file");
-        assert_eq!(report.files, files.count() as u64);
+        assert_eq!(report.tree.files, files.count() as u64);
     }
 }
 
@@ -182,7 +182,7 @@ fn a_missing_and_a_wrong_block_cost_their_files_only() {
         assert!(!dest.path().join(path).exists(), "half of {path} is there");
     }
     assert!(dest.path().join("var/text-1500k").exists());
-    assert_eq!(report.files, 10);
+    assert_eq!(report.tree.files, 10);
 }
 
 #[test]

@@ -22,6 +22,7 @@ use super::entry::{Inode, Kind};
 use super::error::FlistError;
 use super::reader::Flist;
 use super::skipped::{Skipped, chain};
+use super::summary::TreeCounts;
 use super::tree::Step;
 use crate::block::codec::CHUNK_SIZE;
 use crate::store::{BlockStore, StoreError};
@@ -68,16 +69,9 @@ impl Default for UnpackOptions {
 /// What was restored.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct UnpackReport {
-    /// Files, whole.
-    pub files: u64,
-    /// Folders, without the root.
-    pub directories: u64,
-    /// Symbolic links.
-    pub links: u64,
-    /// Devices and pipes.
-    pub specials: u64,
-    /// Bytes of all files.
-    pub bytes: u64,
+    /// What was restored; of files, those that are whole.
+    #[serde(flatten)]
+    pub tree: TreeCounts,
     /// What is missing, or has not the owner, mode or time that it should, by its path in the
     /// flist. A file that is not whole is removed.
     pub failed: Skipped,
@@ -151,7 +145,7 @@ pub fn unpack(
 ) -> Result<UnpackReport, UnpackError> {
     let summary = flist.inspect().map_err(UnpackError::Flist)?;
     let root = open_empty(dest)?;
-    let task = progress.started("unpacking", Unit::Bytes, Some(summary.bytes));
+    let task = progress.started("unpacking", Unit::Bytes, Some(summary.tree.bytes));
     let shared = Shared::new(store, dest, cancel);
     let unpacking = Unpacking {
         flist,
@@ -171,8 +165,8 @@ pub fn unpack(
         .and_then(|report| unpacking.folders(root, report));
     let report = match (shared.into_result(), unpacked) {
         (Ok(failed), Ok(mut report)) => {
-            report.files = failed.files;
-            report.bytes = failed.bytes;
+            report.tree.files = failed.files;
+            report.tree.bytes = failed.bytes;
             report.failed = failed.failed;
             Ok(report)
         }
@@ -249,7 +243,7 @@ impl Unpacking<'_> {
                         .create_folder(&inode.name)
                         .map_err(|e| UnpackError::io("create", &self.outside(&path), e))?;
                     folders.push(made);
-                    report.directories += 1;
+                    report.tree.directories += 1;
                 }
                 Kind::File(_) => {
                     let attributes = self.attributes(&inode, &path)?;
@@ -260,7 +254,7 @@ impl Unpacking<'_> {
                     let made = folder
                         .create_link(&inode.name, target)
                         .and_then(|()| folder.set_attributes(&inode.name, &attributes, true));
-                    report.links += u64::from(self.note(&path, "the link", made));
+                    report.tree.links += u64::from(self.note(&path, "the link", made));
                 }
                 Kind::Special(special) => {
                     let attributes = self.attributes(&inode, &path)?;
@@ -272,7 +266,7 @@ impl Unpacking<'_> {
                     let made = folder
                         .create_device(&inode.name, device)
                         .and_then(|()| folder.set_attributes(&inode.name, &attributes, false));
-                    report.specials += u64::from(self.note(&path, "the special file", made));
+                    report.tree.specials += u64::from(self.note(&path, "the special file", made));
                 }
             }
         }

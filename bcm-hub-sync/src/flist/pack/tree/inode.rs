@@ -66,7 +66,7 @@ impl Packer<'_> {
             .into_bytes(),
         };
         let (size, kind) = if kind.is_dir() {
-            self.packed.directories += 1;
+            self.packed.tree.directories += 1;
             let key = DirectoryKey::of(parent.join(&name).as_os_str().as_bytes());
             (DIRECTORY_SIZE, Kind::Directory(key.to_string()))
         } else if kind.is_symlink() {
@@ -77,7 +77,7 @@ impl Packer<'_> {
                     what: "target",
                 });
             }
-            self.packed.links += 1;
+            self.packed.tree.links += 1;
             let target = target.into_os_string();
             (target.len() as u64, Kind::Link(target))
         } else if kind.is_file() {
@@ -87,7 +87,7 @@ impl Packer<'_> {
             })?;
             (metadata.len(), Kind::File(vec![UNREAD; chunks]))
         } else if kind.is_block_device() || kind.is_char_device() {
-            self.packed.specials += 1;
+            self.packed.tree.specials += 1;
             let special = device(if kind.is_block_device() {
                 SpecialType::Block
             } else {
@@ -95,7 +95,7 @@ impl Packer<'_> {
             });
             (0, Kind::Special(special))
         } else if kind.is_fifo() {
-            self.packed.specials += 1;
+            self.packed.tree.specials += 1;
             let special = Special {
                 declared: SpecialType::Fifo,
                 data: b"(nothing)".to_vec(),

@@ -21,6 +21,7 @@ use crate::block::codec::{CHUNK_SIZE, ChunkKey, ChunkRef};
 use crate::flist::entry::{Acl, DIRECTORY_SIZE, Directory, DirectoryKey, Kind};
 use crate::flist::message;
 use crate::flist::skipped::{Skipped, chain};
+use crate::flist::summary::TreeCounts;
 use crate::flist::writer::Writer;
 
 /// Names in directories that wait for their files to be read. Enough to keep the threads busy
@@ -53,11 +54,7 @@ pub(super) struct Packer<'a> {
 /// Totals.
 #[derive(Debug, Default)]
 pub(super) struct Packed {
-    pub(super) files: u64,
-    pub(super) directories: u64,
-    pub(super) links: u64,
-    pub(super) specials: u64,
-    pub(super) bytes: u64,
+    pub(super) tree: TreeCounts,
     pub(super) block_references: u64,
     pub(super) skipped: Skipped,
 }
@@ -323,8 +320,8 @@ impl<'a> Packer<'a> {
                 None => {
                     let inode = &front.directory.contents[file.place];
                     if let Kind::File(chunks) = &inode.kind {
-                        self.packed.files += 1;
-                        self.packed.bytes += inode.size;
+                        self.packed.tree.files += 1;
+                        self.packed.tree.bytes += inode.size;
                         self.packed.block_references += chunks.len() as u64;
                     }
                 }
