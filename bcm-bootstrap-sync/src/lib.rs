@@ -1,2 +1,9 @@
 //! An independent, verified mirror of a Zero-OS Bootstrap: the kernels that nodes boot, the run modes that
 //! link to them, and the scripts and boot media that lead a machine there.
+//!
+//! Names that come from outside become values of checked types where they enter: [`kernel::KernelName`],
+//! [`run_mode::RunMode`], and the words of a boot script in [`ipxe`]. Nothing after that handles free text.
+
+pub mod ipxe;
+pub mod kernel;
+pub mod run_mode;
