@@ -163,6 +163,18 @@ impl Client {
         }
     }
 
+    /// Sends a request whose answer is a list. Incus answers `null` where there is nothing.
+    ///
+    /// # Errors
+    /// Those of [`Client::call`].
+    pub async fn call_list<T: DeserializeOwned>(
+        &self,
+        request: Request,
+    ) -> Result<Vec<T>, LxdError> {
+        let list: Option<Vec<T>> = self.call(request).await?;
+        Ok(list.unwrap_or_default())
+    }
+
     /// Sends a request whose answer is not needed.
     ///
     /// # Errors
@@ -305,3 +317,6 @@ impl Client {
         Ok((head.status, head.headers, body))
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -33,7 +33,7 @@ impl Client {
     /// # Errors
     /// The call failed; outside of a cluster it does.
     pub async fn cluster_members(&self) -> Result<Vec<ClusterMember>, LxdError> {
-        self.call(Request::get(&["cluster", "members"]).with_query("recursion", "1"))
+        self.call_list(Request::get(&["cluster", "members"]).with_query("recursion", "1"))
             .await
     }
 

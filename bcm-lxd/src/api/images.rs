@@ -31,7 +31,7 @@ impl Client {
     /// # Errors
     /// The call failed.
     pub async fn images(&self) -> Result<Vec<Image>, LxdError> {
-        self.call(
+        self.call_list(
             Request::get(&["images"])
                 .with_query("recursion", "1")
                 .with_optional("project", self.project()),

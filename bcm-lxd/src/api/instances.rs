@@ -12,7 +12,7 @@ impl Client {
     /// # Errors
     /// The call failed.
     pub async fn instances(&self) -> Result<Vec<Instance>, LxdError> {
-        self.call(
+        self.call_list(
             Request::get(&["instances"])
                 .with_query("recursion", "1")
                 .with_optional("project", self.project()),
@@ -25,7 +25,7 @@ impl Client {
     /// # Errors
     /// The call failed.
     pub async fn all_instances(&self) -> Result<Vec<Instance>, LxdError> {
-        self.call(
+        self.call_list(
             Request::get(&["instances"])
                 .with_query("recursion", "1")
                 .with_query("all-projects", "true"),

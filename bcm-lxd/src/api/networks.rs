@@ -11,7 +11,7 @@ impl Client {
     /// # Errors
     /// The call failed.
     pub async fn networks(&self) -> Result<Vec<Network>, LxdError> {
-        self.call(
+        self.call_list(
             Request::get(&["networks"])
                 .with_query("recursion", "1")
                 .with_optional("project", self.project()),

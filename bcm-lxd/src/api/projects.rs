@@ -13,7 +13,7 @@ impl Client {
     /// # Errors
     /// The call failed.
     pub async fn projects(&self) -> Result<Vec<Project>, LxdError> {
-        self.call(Request::get(&["projects"]).with_query("recursion", "1"))
+        self.call_list(Request::get(&["projects"]).with_query("recursion", "1"))
             .await
     }
 
@@ -38,7 +38,7 @@ impl Client {
     /// # Errors
     /// The call failed.
     pub async fn profiles(&self) -> Result<Vec<Profile>, LxdError> {
-        self.call(
+        self.call_list(
             Request::get(&["profiles"])
                 .with_query("recursion", "1")
                 .with_optional("project", self.project()),

@@ -34,7 +34,7 @@ impl Client {
     /// # Errors
     /// The call failed.
     pub async fn certificates(&self) -> Result<Vec<Certificate>, LxdError> {
-        self.call(Request::get(&["certificates"]).with_query("recursion", "1"))
+        self.call_list(Request::get(&["certificates"]).with_query("recursion", "1"))
             .await
     }
 

@@ -11,7 +11,7 @@ impl Client {
     /// # Errors
     /// The call failed.
     pub async fn storage_pools(&self) -> Result<Vec<StoragePool>, LxdError> {
-        self.call(Request::get(&["storage-pools"]).with_query("recursion", "1"))
+        self.call_list(Request::get(&["storage-pools"]).with_query("recursion", "1"))
             .await
     }
 
@@ -59,7 +59,7 @@ impl Client {
         let request = Request::get(&["storage-pools", pool, "volumes"])
             .with_query("recursion", "1")
             .with_query("all-projects", "true");
-        self.call(request).await
+        self.call_list(request).await
     }
 
     /// Makes a custom volume, in a cluster on the member `target`.

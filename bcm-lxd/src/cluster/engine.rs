@@ -9,7 +9,8 @@ use super::checks::{Finding, Severity, name_of_os};
 use super::observe::ObservedHost;
 use super::spec::{ClusterSpec, EngineChoice, MemberSpec};
 
-/// Which engine all members will have, and how each comes to it.
+/// Which engine all members will have, and how each comes to it. Left to BCM, it is what is
+/// installed already, else what all machines can have: on Debian Incus before LXD.
 pub(super) fn choose_engine(
     spec: &ClusterSpec,
     members: &[(&MemberSpec, &ObservedHost)],
@@ -18,7 +19,12 @@ pub(super) fn choose_engine(
         EngineChoice::Lxd => vec![Flavour::Lxd],
         EngineChoice::Incus => vec![Flavour::Incus],
         EngineChoice::Auto => {
-            let mut order = vec![Flavour::Lxd, Flavour::Incus];
+            // Debian has kept LXD at 5.0 for those who use it already, and goes on with Incus;
+            // Ubuntu's own is LXD.
+            let mut order = match members.iter().all(|(_, f)| f.facts.os.id == "debian") {
+                true => vec![Flavour::Incus, Flavour::Lxd],
+                false => vec![Flavour::Lxd, Flavour::Incus],
+            };
             // What is installed already decides before what could be.
             order.sort_by_key(|flavour| {
                 !members

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use bcm_ssh::Destination;
 use futures_util::future::join_all;
 use serde::Serialize;
 
@@ -74,6 +75,25 @@ struct Answer {
     engine: Option<(String, String)>,
     cluster: Option<Cluster>,
     error: Option<String>,
+}
+
+impl Answer {
+    /// Whether it is the machine of `member`. One that did not say is taken for the member whose
+    /// name or address it is reached by, so that a machine that is off is not shown twice.
+    fn is_of(&self, member: &ClusterMember) -> bool {
+        if let Some((name, _)) = self.engine.as_ref().filter(|(name, _)| !name.is_empty()) {
+            return *name == member.server_name;
+        }
+        let Ok(destination) = self.host.parse::<Destination>() else {
+            return false;
+        };
+        let host = destination.host().trim_matches(['[', ']']);
+        let address = member.url.trim_start_matches("https://");
+        let address = address.rsplit_once(':').map_or(address, |(host, _)| host);
+        host == address.trim_matches(['[', ']'])
+            || host == member.server_name
+            || host.split('.').next() == Some(member.server_name.as_str())
+    }
 }
 
 /// What a member says of the whole cluster.
@@ -206,12 +226,7 @@ fn evaluate(mut answers: Vec<Answer>) -> Health {
     };
     let mut members = Vec::new();
     for known in &cluster.members {
-        let at = answers.iter().position(|answer| {
-            answer
-                .engine
-                .as_ref()
-                .is_some_and(|(name, _)| *name == known.server_name)
-        });
+        let at = answers.iter().position(|answer| answer.is_of(known));
         let answer = at.map(|at| answers.swap_remove(at));
         if !known.is_online() {
             problems.push(format!(
@@ -220,6 +235,14 @@ fn evaluate(mut answers: Vec<Answer>) -> Health {
                 known.status.to_lowercase(),
                 known.message
             ));
+        }
+        if let Some(Answer {
+            host,
+            error: Some(error),
+            ..
+        }) = &answer
+        {
+            problems.push(format!("{host}: {error}"));
         }
         members.push(member(Some(known), answer));
     }
@@ -313,76 +336,4 @@ fn count(instances: &[Instance]) -> BTreeMap<String, InstanceCount> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn voter(name: &str, status: &str) -> ClusterMember {
-        ClusterMember {
-            server_name: name.to_owned(),
-            status: status.to_owned(),
-            roles: vec!["database".to_owned()],
-            ..ClusterMember::default()
-        }
-    }
-
-    fn answer(host: &str, cluster: Option<Cluster>) -> Answer {
-        Answer {
-            host: host.to_owned(),
-            reachable: true,
-            engine: Some((host.to_owned(), "5.0.2".to_owned())),
-            error: cluster.is_none().then(|| "no answer".to_owned()),
-            cluster,
-        }
-    }
-
-    fn cluster(members: Vec<ClusterMember>) -> Option<Cluster> {
-        Some(Cluster {
-            members,
-            pools: Vec::new(),
-            networks: Vec::new(),
-            instances: Vec::new(),
-        })
-    }
-
-    #[test]
-    fn three_online_survive_one_loss() {
-        let members = vec![
-            voter("a", "Online"),
-            voter("b", "Online"),
-            voter("c", "Online"),
-        ];
-        let health = evaluate(vec![answer("a", cluster(members))]);
-        assert!(health.healthy, "{:?}", health.problems);
-        assert_eq!(health.survives_losses, Some(1));
-    }
-
-    #[test]
-    fn one_of_three_offline_is_degraded() {
-        let members = vec![
-            voter("a", "Online"),
-            voter("b", "Online"),
-            voter("c", "Offline"),
-        ];
-        let health = evaluate(vec![answer("a", cluster(members))]);
-        assert!(!health.healthy && health.quorum);
-        assert_eq!(health.survives_losses, Some(0));
-        assert!(
-            health.problems[0].starts_with("c is offline"),
-            "{:?}",
-            health.problems
-        );
-    }
-
-    #[test]
-    fn without_quorum_what_answers_is_shown() {
-        let health = evaluate(vec![answer("a", None)]);
-        assert!(!health.quorum && !health.healthy);
-        assert_eq!(health.survives_losses, None);
-        assert_eq!(health.members[0].reachable, Some(true));
-    }
-
-    #[test]
-    fn one_member_survives_nothing() {
-        assert_eq!(losses_left(&[voter("a", "Online")]), 0);
-    }
-}
+mod tests;

@@ -57,7 +57,8 @@ pub enum EngineChoice {
     Lxd,
     /// Incus.
     Incus,
-    /// The one that all members have; else the one that all can get, LXD before Incus.
+    /// The one that all members have; else the one that all can get: on Debian Incus before LXD,
+    /// elsewhere LXD before Incus.
     #[default]
     Auto,
 }

@@ -29,8 +29,8 @@ pub enum EnginePackages {
 /// How `flavour` would come onto the machine, with the tools that the storage driver `storage`
 /// needs; `None` where there is no way.
 ///
-/// Debian has LXD up to 12 (bookworm) and Incus from 13 (trixie) on; Ubuntu has LXD as a snap and
-/// Incus from 24.04 on.
+/// Debian has LXD 5.0 since 12 (bookworm) and Incus since 13 (trixie); Ubuntu has LXD as a snap and
+/// Incus since 24.04.
 #[must_use]
 pub fn engine_packages(
     facts: &HostFacts,

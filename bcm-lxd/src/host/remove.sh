@@ -14,6 +14,8 @@ if [ "$2" = remove ]; then
     fi
     if [ -n "$packages" ]; then
         systemctl stop "$engine.service" "$engine.socket" >/dev/null 2>&1 || true
+        # Engines leave their table of the firewall; the tool for it may be among the packages.
+        nft delete table inet "$engine" >/dev/null 2>&1 || true
         # shellcheck disable=SC2086
         apt-get -q -y -o DPkg::Lock::Timeout=300 purge $packages >"$notes/apt.log" 2>&1 || {
             tail -n 5 "$notes/apt.log" >&2
@@ -26,6 +28,20 @@ if [ "$2" = remove ]; then
             done
             rm -rf --one-file-system "$folder"
         done
+        for file in subuid subgid; do
+            if [ -e "$notes/$file.before" ]; then
+                sort "/etc/$file" | comm -13 "$notes/$file.before" - >"$notes/$file"
+            fi
+            if [ -s "$notes/$file" ]; then
+                # Written through, so that the file keeps its owner and mode.
+                grep -vxF -f "$notes/$file" "/etc/$file" >"$notes/$file.rest" || true
+                cat "$notes/$file.rest" >"/etc/$file"
+            fi
+        done
+        # Purged packages leave an empty folder of settings.
+        if printf '%s\n' "$packages" | grep -qx dnsmasq-base; then
+            rmdir /etc/dnsmasq.d 2>/dev/null || true
+        fi
         for kind in passwd group; do
             made=$(cat "$notes/$kind" 2>/dev/null || cut -d: -f1 "/etc/$kind" | sort |
                 comm -13 "$notes/$kind.before" - 2>/dev/null) || true

@@ -116,6 +116,41 @@ fn three_fresh_machines() {
     assert!(findings.is_empty(), "{findings:?}");
 }
 
+/// A fresh machine like Debian 13, which has both engines.
+fn newer(number: u8) -> ObservedHost {
+    let mut found = fresh(number);
+    let candidates = [(Flavour::Lxd, "5.0.2+git1-1"), (Flavour::Incus, "6.0.4-2")];
+    for (flavour, version) in candidates {
+        let engine = found.facts.engines.entry(flavour).or_default();
+        engine.package.candidate = Some(version.to_owned());
+    }
+    found
+}
+
+#[test]
+fn the_engine_is_what_debian_goes_on_with_or_what_is_there() {
+    let chosen = |hosts: &[(&str, ObservedHost)]| {
+        let names: Vec<&str> = hosts.iter().map(|(name, _)| *name).collect();
+        plan(&spec(&names), &observe(hosts)).unwrap().0.flavour
+    };
+    assert_eq!(chosen(&[("a", newer(1)), ("b", newer(2))]), Flavour::Incus);
+    // One that cannot have it decides for all.
+    assert_eq!(chosen(&[("a", newer(1)), ("b", fresh(2))]), Flavour::Lxd);
+    let mut has_lxd = newer(1);
+    has_lxd
+        .facts
+        .engines
+        .get_mut(&Flavour::Lxd)
+        .unwrap()
+        .package
+        .installed = Some("5.0.2+git1-1".to_owned());
+    assert_eq!(chosen(&[("a", has_lxd)]), Flavour::Lxd);
+    let mut ubuntu = newer(1);
+    ubuntu.facts.os.id = "ubuntu".to_owned();
+    ubuntu.facts.tools.push("snap".to_owned());
+    assert_eq!(chosen(&[("a", ubuntu)]), Flavour::Lxd);
+}
+
 #[test]
 fn a_finished_cluster_needs_nothing() {
     let observed = observe(&[

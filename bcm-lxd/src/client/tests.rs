@@ -1,0 +1,68 @@
+//! A client and what a daemon may answer.
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+use super::*;
+use crate::transport::Connecting;
+
+/// Answers every request with the same metadata.
+struct Canned(&'static str);
+
+impl Transport for Canned {
+    fn connect(&self) -> Connecting<'_> {
+        let body = format!(
+            r#"{{"type":"sync","status_code":200,"metadata":{}}}"#,
+            self.0
+        );
+        Box::pin(async move {
+            let (near, mut far) = tokio::io::duplex(1 << 16);
+            tokio::spawn(async move {
+                let mut request = [0; 4096];
+                let _ = far.read(&mut request).await;
+                let answer = format!(
+                    "HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{body}",
+                    body.len()
+                );
+                let _ = far.write_all(answer.as_bytes()).await;
+            });
+            Ok(Box::new(near) as Box<dyn Connection>)
+        })
+    }
+
+    fn peer(&self) -> &str {
+        "canned"
+    }
+}
+
+fn client(metadata: &'static str) -> Client {
+    Client {
+        transport: Arc::new(Canned(metadata)),
+        options: ClientOptions::default(),
+        flavour: Flavour::Incus,
+        version: String::new(),
+        project: None,
+    }
+}
+
+#[tokio::test]
+async fn no_list_is_an_empty_one() {
+    // What Incus 6.0 answers where LXD answers `[]`.
+    let client = client("null");
+    assert!(client.storage_pools().await.unwrap().is_empty());
+    assert!(client.images().await.unwrap().is_empty());
+    assert!(client.all_instances().await.unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn a_list_is_not_something_else() {
+    let error = client("{}").networks().await.unwrap_err();
+    assert!(error.to_string().contains("GET /1.0/networks"), "{error}");
+}
+
+#[tokio::test]
+async fn whoever_is_not_trusted_is_told_so() {
+    let error = Client::connect(Canned(r#"{"auth":"untrusted"}"#))
+        .await
+        .unwrap_err();
+    assert!(error.to_string().contains("may not use it"), "{error}");
+}
