@@ -6,6 +6,7 @@ pub(crate) mod cluster;
 pub(crate) mod config;
 pub(crate) mod flist;
 pub(crate) mod global;
+pub(crate) mod host;
 pub(crate) mod hub;
 pub(crate) mod stack;
 
@@ -47,6 +48,8 @@ pub(crate) enum Command {
     #[command(subcommand)]
     Cluster(Box<cluster::ClusterCommand>),
     #[command(subcommand)]
+    Host(host::HostCommand),
+    #[command(subcommand)]
     Stack(stack::StackCommand),
     #[command(subcommand)]
     Flist(flist::FlistCommand),
@@ -73,7 +76,7 @@ pub(crate) fn command() -> clap::Command {
 
 fn decorate(mut command: clap::Command) -> clap::Command {
     // Its flags say themselves where they are in `[cluster]`, which is read in one piece.
-    if command.get_name() == "cluster" {
+    if matches!(command.get_name(), "cluster" | "host") {
         return command;
     }
     let flags: Vec<(clap::Id, String)> = command

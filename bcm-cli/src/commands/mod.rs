@@ -4,6 +4,7 @@ mod cluster;
 mod completions;
 mod config;
 mod flist;
+mod host;
 mod hub;
 mod info;
 mod man;
@@ -82,6 +83,7 @@ pub(crate) fn run(context: &Context, cli: Cli) -> Result<ExitCode, Failure> {
         Command::Config(command) => config::run(context, cli.global.config.as_deref(), command),
         Command::Hub(command) => hub::run(context, &command),
         Command::Cluster(command) => cluster::run(context, &command),
+        Command::Host(command) => host::run(context, &command),
         Command::Stack(command) => stack::run(context, &command),
         Command::Flist(command) => flist::run(context, &command),
         Command::Completions { shell } => completions::run(context, shell),

@@ -7,6 +7,7 @@
 
 mod config;
 mod flist;
+mod host;
 mod hub;
 mod manual;
 mod running;

@@ -25,7 +25,9 @@ pub use destroy::{ClearError, Destroyed, LeftOver, clear_machine, destroy};
 pub use health::{Health, InstanceCount, MemberHealth, health};
 pub use join::JoinError;
 pub use membership::{MembershipError, RemovedMember, remove_member, set_service};
-pub use observe::{EngineState, Made, NAME_KEY, Observed, ObservedHost, engine_state, observe};
+pub use observe::{
+    EngineState, Made, NAME_KEY, Observed, ObservedHost, engine_state, observe, observe_each,
+};
 pub use plan::{PROJECT, PlanError, plan};
 pub use recover::{RecoverError, Recovered, Survivor, recover, survivors};
 pub use spec::{

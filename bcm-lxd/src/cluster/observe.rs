@@ -115,22 +115,30 @@ impl EngineState {
 /// # Errors
 /// Every machine that could not be looked at, with the reason; the first is enough to stop.
 pub async fn observe(machines: &[Machine]) -> Result<Observed, Vec<MachineError>> {
-    let results = join_all(machines.iter().map(observe_machine)).await;
-    let mut observed = Observed::default();
-    let mut errors = Vec::new();
-    for (machine, result) in machines.iter().zip(results) {
-        match result {
-            Ok(found) => {
-                observed.hosts.insert(machine.host().to_owned(), found);
-            }
-            Err(error) => errors.push(error),
-        }
-    }
-    if errors.is_empty() {
+    let (observed, failed) = observe_each(machines).await;
+    if failed.is_empty() {
         Ok(observed)
     } else {
-        Err(errors)
+        Err(failed.into_iter().map(|(_, error)| error).collect())
     }
+}
+
+/// Looks at all `machines` at once: what was found, and the machines that could not be looked at,
+/// by host. Changes nothing.
+pub async fn observe_each(machines: &[Machine]) -> (Observed, Vec<(String, MachineError)>) {
+    let results = join_all(machines.iter().map(observe_machine)).await;
+    let mut observed = Observed::default();
+    let mut failed = Vec::new();
+    for (machine, result) in machines.iter().zip(results) {
+        let host = machine.host().to_owned();
+        match result {
+            Ok(found) => {
+                observed.hosts.insert(host, found);
+            }
+            Err(error) => failed.push((host, error)),
+        }
+    }
+    (observed, failed)
 }
 
 async fn observe_machine(machine: &Machine) -> Result<ObservedHost, MachineError> {

@@ -1,0 +1,15 @@
+//! `bcm host`.
+
+mod check;
+
+use super::{Context, block_on};
+use crate::args::host::HostCommand;
+use crate::diagnostics::Failure;
+use crate::exit_code::ExitCode;
+
+/// Carries out `bcm host …`.
+pub(super) fn run(context: &Context, command: &HostCommand) -> Result<ExitCode, Failure> {
+    match command {
+        HostCommand::Check(args) => block_on(check::run(context, args)),
+    }
+}
