@@ -3,7 +3,9 @@
 //!
 //! Names that come from outside become values of checked types where they enter: [`kernel::KernelName`],
 //! [`run_mode::RunMode`], and the words of a boot script in [`ipxe`]. Nothing after that handles free text.
+//! Boot media are made in [`image`].
 
+pub mod image;
 pub mod ipxe;
 pub mod kernel;
 pub mod run_mode;
