@@ -3,7 +3,7 @@ set -eu
 engine=$1
 shift
 export DEBIAN_FRONTEND=noninteractive
-notes=/var/lib/bcm
+notes=/var/lib/bcm-host/cluster
 mkdir -p "$notes"
 installed() { dpkg-query -W -f '${db:Status-Abbrev} ${Package}\n' | sed -n 's/^ii *//p' | sort -u; }
 # Users and groups by name; the ranges of ids that they may map, whole lines.

@@ -54,7 +54,7 @@ pub struct HostFacts {
     pub zpools: Vec<String>,
     /// LVM volume groups.
     pub volume_groups: Vec<String>,
-    /// The files of BCM's notes about what it did to the machine, in `/var/lib/bcm`.
+    /// The files of BCM's notes about what it did to the machine, in `/var/lib/bcm-host/cluster`.
     pub notes: Vec<String>,
 }
 

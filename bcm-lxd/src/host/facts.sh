@@ -80,7 +80,7 @@ zpool list -H -o name 2>/dev/null
 section volume-groups
 { vgs --noheadings -o vg_name 2>/dev/null || sudo -n vgs --noheadings -o vg_name 2>/dev/null; } | tr -d ' '
 section notes
-ls /var/lib/bcm 2>/dev/null
+ls /var/lib/bcm-host/cluster 2>/dev/null
 section clock
 date +%s.%N
 section end

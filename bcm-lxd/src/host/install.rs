@@ -71,8 +71,8 @@ pub(super) async fn install(
 /// The note could not be written.
 pub async fn note_made(remote: &dyn Remote, what: &str) -> Result<(), RunError> {
     let command = Command::script(
-        "set -eu\nmkdir -p /var/lib/bcm\ntouch /var/lib/bcm/made\n\
-         grep -qxF -- \"$1\" /var/lib/bcm/made || printf '%s\\n' \"$1\" >>/var/lib/bcm/made\n",
+        "set -eu\nnotes=/var/lib/bcm-host/cluster\nmkdir -p \"$notes\"\ntouch \"$notes/made\"\n\
+         grep -qxF -- \"$1\" \"$notes/made\" || printf '%s\\n' \"$1\" >>\"$notes/made\"\n",
         [what],
     );
     run_ok(remote, command.privilege(Privilege::Root))

@@ -2,7 +2,7 @@
 set -eu
 engine=$1
 export DEBIAN_FRONTEND=noninteractive
-notes=/var/lib/bcm
+notes=/var/lib/bcm-host/cluster
 [ -d "$notes" ] || exit 0
 touch "$notes/made"
 if [ "$2" = remove ]; then
@@ -66,3 +66,4 @@ while read -r kind name; do
     esac || true
 done <"$notes/made"
 rm -rf "$notes"
+rmdir --ignore-fail-on-non-empty "${notes%/*}"
