@@ -18,6 +18,7 @@
 pub mod block;
 pub mod catalog;
 pub mod flist;
+mod folder;
 pub mod layout;
 pub mod serve;
 pub mod store;

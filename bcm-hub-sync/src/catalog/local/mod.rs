@@ -11,7 +11,7 @@
 //!
 //! Links are read, never followed: whatever is planted in the tree, nothing outside it is opened.
 
-mod folder;
+mod open;
 mod target;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -24,12 +24,12 @@ use bcm_core::names::{EntryName, RepoName, TAG_PREFIX, TagName};
 use serde::Deserialize;
 
 use super::{Catalog, Entry, FlistRef, RegularFile, Repository, Symlink, Tag, TagLink};
+use crate::folder::{Folder, FolderError, Kind};
 use crate::layout::Layout;
-use folder::{Folder, Kind};
 use target::Place;
 
 pub use bcm_core::file_identity::{FileIdentity, Timestamp};
-pub use folder::open_flist;
+pub use open::open_flist;
 
 /// What [`scan`] found.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -79,13 +79,22 @@ pub enum LocalError {
     },
 }
 
-impl LocalError {
-    fn io(operation: &'static str, path: &Path, source: impl Into<io::Error>) -> Self {
+impl From<FolderError> for LocalError {
+    fn from(error: FolderError) -> Self {
         Self::Io {
-            operation,
-            path: path.to_owned(),
-            source: source.into(),
+            operation: error.operation,
+            path: error.path,
+            source: error.source,
         }
+    }
+}
+
+impl FolderStamp {
+    fn of(folder: &Folder) -> Result<Self, LocalError> {
+        Ok(Self {
+            path: folder.path().to_owned(),
+            identity: folder.identity()?,
+        })
     }
 }
 
@@ -103,13 +112,13 @@ pub fn scan(layout: &Layout) -> Result<LocalScan, LocalError> {
     let Some(root) = Folder::open(&users)? else {
         return Ok(scan);
     };
-    scan.folders.push(root.stamp()?);
+    scan.folders.push(FolderStamp::of(&root)?);
     for item in root.items()? {
         let path = users.join(&item.name);
-        match item.kind {
+        match item.seen.kind {
             Kind::Folder => {}
             // Hubs keep marker files such as `.keep` here, and list them no more than we do.
-            Kind::Regular if item.name.as_encoded_bytes().starts_with(b".") => continue,
+            Kind::File if item.name.as_encoded_bytes().starts_with(b".") => continue,
             _ => {
                 scan.odd(path, "is not a repository's folder");
                 continue;
@@ -118,7 +127,7 @@ pub fn scan(layout: &Layout) -> Result<LocalScan, LocalError> {
         let Some(name) = scan.name(&item.name, &path, |text| RepoName::new(text)) else {
             continue;
         };
-        let Some(folder) = root.open_child(&item.name)? else {
+        let Some(folder) = root.child_if_folder(&item.name)? else {
             continue;
         };
         let repository = scan.repository(&name, &folder, official.contains(name.as_str()))?;
@@ -156,7 +165,7 @@ impl LocalScan {
         folder: &Folder,
         official: bool,
     ) -> Result<Repository, LocalError> {
-        let stamp = folder.stamp()?;
+        let stamp = FolderStamp::of(folder)?;
         let mut repository = Repository {
             official,
             updated: stamp.identity.modified.seconds,
@@ -165,7 +174,7 @@ impl LocalScan {
         self.folders.push(stamp);
         for item in folder.items()? {
             let path = folder.path().join(&item.name);
-            match item.kind {
+            match item.seen.kind {
                 Kind::Folder => {
                     let tag = item
                         .name
@@ -179,28 +188,32 @@ impl LocalScan {
                     else {
                         continue;
                     };
-                    if let Some(child) = folder.open_child(&item.name)? {
+                    if let Some(child) = folder.child_if_folder(&item.name)? {
                         repository.tags.insert(tag, self.tag(home, &child)?);
                     }
                 }
-                Kind::Regular => {
+                Kind::File => {
                     if let Some(name) = self.name(&item.name, &path, |text| EntryName::new(text)) {
                         let file = RegularFile {
-                            size: Some(item.identity.size),
-                            listed_size: listed_size(item.identity.size),
-                            updated: item.identity.modified.seconds,
+                            size: Some(item.seen.size()),
+                            listed_size: listed_size(item.seen.size()),
+                            updated: item.seen.modified(),
                             md5: None,
                         };
                         let reference = FlistRef {
                             repository: home.clone(),
                             name: name.clone(),
                         };
-                        self.files.insert(reference, item.identity);
+                        self.files.insert(reference, item.seen.identity);
                         repository.entries.insert(name, Entry::Regular(file));
                     }
                 }
-                Kind::Link(text) => {
-                    let linktime = item.identity.modified.seconds;
+                Kind::Link => {
+                    // Gone, or another kind of thing took its place: the next scan sees it.
+                    let Some(text) = folder.read_link(&item.name)? else {
+                        continue;
+                    };
+                    let linktime = item.seen.modified();
                     let entry = match target::in_repository(home, &text) {
                         Ok(Place::Flist(target)) => Entry::Symlink(Symlink { target, linktime }),
                         Ok(Place::Tag(target)) => Entry::TagLink(TagLink { target, linktime }),
@@ -220,7 +233,7 @@ impl LocalScan {
     }
 
     fn tag(&mut self, home: &RepoName, folder: &Folder) -> Result<Tag, LocalError> {
-        let stamp = folder.stamp()?;
+        let stamp = FolderStamp::of(folder)?;
         let mut tag = Tag {
             updated: stamp.identity.modified.seconds,
             ..Tag::default()
@@ -228,8 +241,11 @@ impl LocalScan {
         self.folders.push(stamp);
         for item in folder.items()? {
             let path = folder.path().join(&item.name);
-            let Kind::Link(text) = item.kind else {
+            if item.seen.kind != Kind::Link {
                 self.odd(path, "is in a tag, but not a link");
+                continue;
+            }
+            let Some(text) = folder.read_link(&item.name)? else {
                 continue;
             };
             let target = match target::in_tag(home, &text) {
@@ -240,7 +256,7 @@ impl LocalScan {
                 }
             };
             if let Some(name) = self.name(&item.name, &path, |text| EntryName::new(text)) {
-                let linktime = item.identity.modified.seconds;
+                let linktime = item.seen.modified();
                 tag.links.insert(name, Symlink { target, linktime });
             }
         }

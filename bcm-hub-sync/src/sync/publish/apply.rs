@@ -4,10 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use bcm_core::names::RepoName;
 
-use super::folder::{Folder, Kind};
 use super::step::{link_text, tagged_link_text, taglink_text};
 use super::{Failure, Point, PublishError, StagedFlist, Step, Watch};
 use crate::catalog::{FlistRef, Item, Tag, TagRef};
+use crate::folder::{Folder, Kind};
 use crate::layout::Layout;
 
 /// Names in the staging folder that no staged flist has.
@@ -22,7 +22,7 @@ pub(super) fn apply(
     steps: &[Step],
     watch: Watch<'_>,
 ) -> Result<Vec<Failure>, PublishError> {
-    let hub = Folder::open(&layout.hub())?;
+    let hub = Folder::open_existing(&layout.hub())?;
     let mut tree = Tree {
         users: hub.make_child("users")?,
         staging: hub.make_child("staging")?,
@@ -91,16 +91,16 @@ impl Tree {
         let folder = &self.repositories[&flist.place.repository];
         let name = flist.place.name.as_str();
         match self.staging.look(&flist.file)? {
-            Some(seen) if seen.kind == Kind::File && seen.size == flist.size => {
-                if seen.modified != flist.updated {
+            Some(seen) if seen.kind == Kind::File && seen.size() == flist.size => {
+                if seen.modified() != flist.updated {
                     self.staging.set_item_time(&flist.file, flist.updated)?;
                 }
-                self.staging.rename(&flist.file, folder, name)
+                Ok(self.staging.rename(&flist.file, folder, name)?)
             }
             _ => match folder.look(name)? {
                 Some(seen)
                     if seen.kind == Kind::File
-                        && (seen.size, seen.modified) == (flist.size, flist.updated) =>
+                        && (seen.size(), seen.modified()) == (flist.size, flist.updated) =>
                 {
                     Ok(())
                 }
@@ -120,14 +120,14 @@ impl Tree {
             && seen.kind == Kind::Link
             && folder.read_link(name)?.is_some_and(|held| held == text)
         {
-            return match seen.modified == time {
+            return match seen.modified() == time {
                 true => Ok(()),
-                false => folder.set_item_time(name, time),
+                false => Ok(folder.set_item_time(name, time)?),
             };
         }
         self.staging.remove_flat(NEW_LINK)?;
         self.staging.link(NEW_LINK, text, time)?;
-        self.staging.rename(NEW_LINK, folder, name)
+        Ok(self.staging.rename(NEW_LINK, folder, name)?)
     }
 
     fn tag(&mut self, place: &TagRef, tag: &Tag) -> Result<(), PublishError> {
@@ -140,7 +140,7 @@ impl Tree {
                 if let Some(held) = folder.child(&name)?
                     && tag_is_as(&held, &place.repository, tag)?
                 {
-                    return held.set_time(tag.updated);
+                    return Ok(held.set_time(tag.updated)?);
                 }
             }
             None => {}
@@ -168,7 +168,7 @@ impl Tree {
             self.staging.rename(NEW_TAG, folder, &name)?;
             self.staging.remove_flat(OLD_TAG)?;
         }
-        new.set_time(tag.updated)
+        Ok(new.set_time(tag.updated)?)
     }
 
     fn remove(&mut self, item: &Item) -> Result<(), PublishError> {
@@ -176,7 +176,7 @@ impl Tree {
         if let Item::Repository(name) = item {
             self.repositories.clear();
             self.changed.remove(name);
-            return self.users.remove_folder(name.as_str());
+            return Ok(self.users.remove_folder(name.as_str())?);
         }
         let Some(folder) = self.users.child(home.as_str())? else {
             return Ok(());
@@ -184,7 +184,7 @@ impl Tree {
         self.changed.insert(home.clone());
         match item {
             Item::Repository(_) => Ok(()),
-            Item::Entry(place) => folder.remove(place.name.as_str()),
+            Item::Entry(place) => Ok(folder.remove(place.name.as_str())?),
             Item::Tag(place) => {
                 let name = place.tag.folder();
                 if folder.look(&name)?.is_none() {
@@ -192,7 +192,7 @@ impl Tree {
                 }
                 self.staging.remove_flat(OLD_TAG)?;
                 folder.rename(&name, &self.staging, OLD_TAG)?;
-                self.staging.remove_flat(OLD_TAG)
+                Ok(self.staging.remove_flat(OLD_TAG)?)
             }
         }
     }
@@ -202,11 +202,11 @@ impl Tree {
             return Ok(());
         };
         match item {
-            Item::Tag(place) => match repository.child(&place.tag.folder())? {
-                Some(tag) => tag.set_time(time),
+            Item::Tag(place) => match repository.child(place.tag.folder())? {
+                Some(tag) => Ok(tag.set_time(time)?),
                 None => Ok(()),
             },
-            _ => repository.set_time(time),
+            _ => Ok(repository.set_time(time)?),
         }
     }
 }
@@ -222,7 +222,7 @@ fn tag_is_as(held: &Folder, home: &RepoName, tag: &Tag) -> Result<bool, PublishE
             .read_link(name.as_str())?
             .is_some_and(|held| held == *text);
         let seen = held.look(name.as_str())?;
-        if !same_text || seen.is_none_or(|seen| seen.modified != link.linktime) {
+        if !same_text || seen.is_none_or(|seen| seen.modified() != link.linktime) {
             return Ok(false);
         }
     }

@@ -10,7 +10,6 @@
 //! appears before what it leads to, and nothing is removed while a link still leads to it.
 
 mod apply;
-mod folder;
 mod step;
 
 use std::fs;
@@ -23,6 +22,7 @@ use serde::{Deserialize, Serialize};
 
 use super::state::{State, StateError};
 use crate::catalog::Item;
+use crate::folder::FolderError;
 use crate::layout::Layout;
 
 pub(crate) use step::{StagedFlist, Step};
@@ -120,6 +120,16 @@ impl PublishError {
                 )
             ),
             _ => false,
+        }
+    }
+}
+
+impl From<FolderError> for PublishError {
+    fn from(error: FolderError) -> Self {
+        Self::Io {
+            operation: error.operation,
+            path: error.path,
+            source: error.source,
         }
     }
 }
