@@ -73,6 +73,17 @@ impl FolderLock {
             .map_err(io_error)?;
         Ok(Self { file })
     }
+
+    /// Whether somebody holds the lock file `path` just now. Where that cannot be told, nobody does.
+    #[must_use]
+    pub fn is_held(path: &Path) -> bool {
+        let Ok(file) = File::open(path) else {
+            return false;
+        };
+        // Shared, so that two who look do not see each other; it goes with the file.
+        let tried = rustix::fs::flock(&file, FlockOperation::NonBlockingLockShared);
+        tried == Err(rustix::io::Errno::WOULDBLOCK)
+    }
 }
 
 impl Drop for FolderLock {
@@ -93,7 +104,9 @@ mod tests {
     fn the_second_is_told_who_has_it() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("lock");
+        assert!(!FolderLock::is_held(&path));
         let first = FolderLock::acquire(&path).unwrap();
+        assert!(FolderLock::is_held(&path));
         let error = FolderLock::acquire(&path).unwrap_err();
         assert!(matches!(error, LockError::Held { .. }));
         assert!(
@@ -101,6 +114,7 @@ mod tests {
             "{error}"
         );
         drop(first);
+        assert!(!FolderLock::is_held(&path));
         FolderLock::acquire(&path).unwrap();
     }
 }

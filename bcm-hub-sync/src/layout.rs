@@ -11,6 +11,8 @@ use std::path::{Path, PathBuf};
 /// hub/staging/       what a sync is working on
 /// hub/state.json     cursors, tombstones, last good sync
 /// hub/publish.json   there only while a sync publishes; see `sync::publish`
+/// hub/reports/       the reports of the last syncs
+/// hub/follow.json    what the process that follows upstream is at; hub/follow.lock is held by it
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Layout {
@@ -69,5 +71,23 @@ impl Layout {
     #[must_use]
     pub fn publish_journal(&self) -> PathBuf {
         self.root.join("hub/publish.json")
+    }
+
+    /// The reports of the last syncs.
+    #[must_use]
+    pub fn reports(&self) -> PathBuf {
+        self.root.join("hub/reports")
+    }
+
+    /// What the process that follows upstream is at.
+    #[must_use]
+    pub fn follow(&self) -> PathBuf {
+        self.root.join("hub/follow.json")
+    }
+
+    /// Held by the process that follows upstream.
+    #[must_use]
+    pub fn follow_lock(&self) -> PathBuf {
+        self.root.join("hub/follow.lock")
     }
 }

@@ -20,7 +20,7 @@ pub(crate) enum HubCommand {
     /// Fetches what is new or changed, verifies every byte, and publishes an flist when its last
     /// block is here. Can be stopped at any moment and goes on from there the next time. Exit
     /// code 3: some entries could not be mirrored; they are named, and the rest is done.
-    Sync(SyncCommand),
+    Sync(Box<SyncCommand>),
     /// Serve the mirror to nodes and people: the hub's HTTP API and pages, and its blocks by 0-db's
     /// protocol
     ///
@@ -29,8 +29,8 @@ pub(crate) enum HubCommand {
     Serve(ServeCommand),
     /// Show what the mirror holds and how its last sync went
     ///
-    /// Exit code 3 when the last sync could not mirror everything, 4 when none has run to its end
-    /// yet, when the last one is older than `--max-age`, or when its state is damaged.
+    /// Exit code 3 when the last sync failed or could not mirror everything, 4 when none has run to
+    /// its end yet, when the last that did is older than `--max-age`, or when its state is damaged.
     Status(StatusCommand),
     /// Prove that the mirror is whole
     ///
@@ -57,6 +57,17 @@ pub(crate) struct StatusCommand {
     /// Exit code 4 when the last sync is older than this: 90s, 12h, 7d
     #[arg(long, value_name = "TIME", value_parser = value::duration)]
     pub(crate) max_age: Option<Duration>,
+
+    /// Show the reports of the last N syncs instead: what each did, refused and could not publish
+    #[arg(
+        long,
+        value_name = "N",
+        num_args = 0..=1,
+        default_missing_value = "1",
+        conflicts_with = "max_age",
+        value_parser = value::count
+    )]
+    pub(crate) last: Option<usize>,
 }
 
 /// `bcm hub verify`.
@@ -84,9 +95,36 @@ pub(crate) struct SyncCommand {
     #[command(flatten)]
     pub(crate) public: PublicArgs,
 
+    #[command(flatten)]
+    pub(crate) follow: FollowArgs,
+
+    /// Go on: sync again and again until Ctrl-C or SIGTERM, which end it with exit code 0
+    ///
+    /// An upstream that cannot be reached, a full disk or another process at work are waited out.
+    /// `bcm hub status` shows how it goes.
+    #[arg(long = "follow", conflicts_with = "dry_run")]
+    pub(crate) again: bool,
+
     /// Show what would be done, and do nothing
     #[arg(long)]
     pub(crate) dry_run: bool,
+}
+
+/// How often to sync.
+#[derive(Debug, Clone, Default, Args)]
+#[command(next_help_heading = "Following")]
+pub(crate) struct FollowArgs {
+    /// The pause between two syncs: 90s, 15m, 12h
+    #[arg(long, value_name = "TIME", value_parser = value::pause)]
+    pub(crate) interval: Option<Duration>,
+
+    /// The share by which that pause is longer or shorter by chance
+    #[arg(long, value_name = "SHARE", value_parser = value::share)]
+    pub(crate) jitter: Option<f64>,
+
+    /// The longest pause while syncs fail; it starts at 15 seconds and doubles
+    #[arg(long, value_name = "TIME", value_parser = value::pause)]
+    pub(crate) longest_retry: Option<Duration>,
 }
 
 /// What to mirror, and how.

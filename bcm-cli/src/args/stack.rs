@@ -2,7 +2,7 @@
 
 use clap::{Args, Subcommand};
 
-use super::hub::{DataArgs, PublicArgs, ServeArgs, SyncArgs};
+use super::hub::{DataArgs, FollowArgs, PublicArgs, ServeArgs, SyncArgs};
 
 /// Run everything together
 #[derive(Debug, Subcommand)]
@@ -10,7 +10,8 @@ pub(crate) enum StackCommand {
     /// Sync and serve in one process
     ///
     /// Serves at once what the data folder holds, syncs with live progress while serving, prints
-    /// the URLs and what was done, and goes on serving until Ctrl-C.
+    /// the URLs and what was done, and goes on serving and syncing until Ctrl-C or SIGTERM, which
+    /// end it with exit code 0.
     Start(Box<StartCommand>),
 }
 
@@ -43,6 +44,9 @@ pub(crate) struct StartCommand {
 
     #[command(flatten)]
     pub(crate) sync: SyncArgs,
+
+    #[command(flatten)]
+    pub(crate) follow: FollowArgs,
 
     #[command(flatten)]
     pub(crate) public: PublicArgs,

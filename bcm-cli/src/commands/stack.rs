@@ -4,16 +4,18 @@ use std::io::{self, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use bcm_hub_sync::layout::Layout;
 use bcm_hub_sync::store::BlockStore;
 use bcm_hub_sync::store::embedded::{Access, EmbeddedStore};
-use bcm_hub_sync::sync::{SyncConfig, sync};
+use bcm_hub_sync::sync::{FollowOptions, SyncConfig, SyncReport, sync};
 use bcm_hub_sync::verify::VerifyReport;
 use serde::Serialize;
 use tempfile::TempDir;
 use tokio_util::sync::CancellationToken;
 
+use super::hub::follow::follow;
 use super::hub::sync::{Synced, exit_code, failure};
 use super::hub::verify::{show_report, verify};
 use super::serving::{Addresses, Serving};
@@ -66,6 +68,7 @@ struct Parts {
     layout: Layout,
     config: SyncConfig,
     serve: ServeSettings,
+    follow: FollowOptions,
     /// With `--demo`: the hub that is mirrored.
     origin: Option<Origin>,
     /// Removed at the end.
@@ -80,7 +83,8 @@ async fn start(context: &Context, args: &StartCommand) -> Result<ExitCode, Failu
             .map_err(|failure| interrupted_or(failure, &cancel))?,
         false => real_parts(context, args)?,
     };
-    let store = EmbeddedStore::open(parts.layout.blocks(), Access::ReadWrite);
+    // Reads what the syncs write, each of which opens the store for itself.
+    let store = EmbeddedStore::open(parts.layout.blocks(), Access::ReadOnly);
     let store: Arc<dyn BlockStore> = Arc::new(store.map_err(Failure::new)?);
     let serving = Serving::start(&parts.layout, Arc::clone(&store), parts.serve, &cancel).await?;
     announce(&context.reporter, "serving", &serving.addresses);
@@ -90,25 +94,17 @@ async fn start(context: &Context, args: &StartCommand) -> Result<ExitCode, Failu
         args,
         layout: &parts.layout,
         config: &parts.config,
+        follow: parts.follow,
         store,
         serving: &serving,
     };
-    let ended = work.once(&cancel).await;
-    let result = match ended {
-        // A mirror that was there before goes on being served: that is what it is for.
-        Err(failure) if !args.once && !cancel.is_cancelled() && parts.layout.users().is_dir() => {
-            context.reporter.error(&failure.report());
-            context
-                .reporter
-                .warn("serving what was mirrored before, until Ctrl-C");
-            cancel.cancelled().await;
-            Ok(failure.code())
-        }
-        Ok(code) if !args.once && !cancel.is_cancelled() => {
-            context.reporter.say(&serving_until(&serving.addresses));
-            cancel.cancelled().await;
-            Ok(code)
-        }
+    let result = match args.once || args.demo {
+        true => work.once(&cancel).await,
+        false => work.follow(&cancel, false).await,
+    };
+    let result = match result {
+        // Only a demonstration gets here: its first sync is verified before it goes on.
+        Ok(_) if !args.once && !cancel.is_cancelled() => work.follow(&cancel, true).await,
         ended => ended,
     };
     let result = result.map_err(|failure| interrupted_or(failure, &cancel));
@@ -128,12 +124,14 @@ fn interrupted_or(failure: Failure, cancel: &CancellationToken) -> Failure {
     }
 }
 
-/// One sync, and what follows it.
+/// The syncs, and what follows each.
 struct Work<'a> {
     context: &'a Context,
     args: &'a StartCommand,
     layout: &'a Layout,
     config: &'a SyncConfig,
+    follow: FollowOptions,
+    /// For reading.
     store: Arc<dyn BlockStore>,
     serving: &'a Serving,
 }
@@ -141,10 +139,12 @@ struct Work<'a> {
 impl Work<'_> {
     async fn once(&self, cancel: &CancellationToken) -> Result<ExitCode, Failure> {
         let progress = self.context.reporter.progress();
-        let store = Arc::clone(&self.store);
-        let report = sync(self.layout, self.config, store, progress, cancel.clone())
-            .await
-            .map_err(failure)?;
+        let report = {
+            let store = EmbeddedStore::open(self.layout.blocks(), Access::ReadWrite);
+            let store = Arc::new(store.map_err(Failure::new)?);
+            let synced = sync(self.layout, self.config, store, progress, cancel.clone());
+            synced.await.map_err(failure)?
+        };
         self.serving.refresher.refresh().await;
         let mut code = exit_code(report.outcome());
         let mut verified = None;
@@ -156,16 +156,54 @@ impl Work<'_> {
             }
             verified = Some(report);
         }
-        self.context.printer.show(&Started {
+        self.context.printer.show(&self.started(report, verified))?;
+        if !self.args.once {
+            self.context
+                .reporter
+                .say(&serving_until(&self.serving.addresses));
+        }
+        Ok(code)
+    }
+
+    fn started(&self, report: SyncReport, verify: Option<VerifyReport>) -> Started {
+        Started {
             demo: self.args.demo,
             serving: self.serving.addresses.clone(),
             sync: Synced {
                 data: self.layout.root().to_owned(),
                 report,
             },
-            verify: verified,
-        })?;
-        Ok(code)
+            verify,
+        }
+    }
+
+    /// Syncs until it is told to stop; with `begun`, the first sync was before.
+    async fn follow(&self, cancel: &CancellationToken, begun: bool) -> Result<ExitCode, Failure> {
+        let shown = AtomicBool::new(begun);
+        let synced = |report: &SyncReport| {
+            let refresher = self.serving.refresher.clone();
+            tokio::spawn(async move { refresher.refresh().await });
+            if shown.swap(true, Ordering::Relaxed) {
+                return false;
+            }
+            let started = self.started(report.clone(), None);
+            // Nobody reading its results is no reason to stop serving.
+            let _ = self.context.printer.show(&started);
+            let until = serving_until(&self.serving.addresses);
+            self.context.reporter.say(&until);
+            true
+        };
+        let mut options = self.follow.clone();
+        options.at_once = !begun;
+        follow(
+            self.context,
+            self.layout,
+            self.config,
+            &options,
+            &synced,
+            cancel,
+        )
+        .await
     }
 }
 
@@ -179,6 +217,7 @@ fn real_parts(context: &Context, args: &StartCommand) -> Result<Parts, Failure> 
         layout: Layout::new(data),
         config,
         serve,
+        follow: settings::follow::resolve(settings, &args.follow)?,
         origin: None,
         _temporary: None,
     })
@@ -214,6 +253,7 @@ async fn demo_parts(
         layout: Layout::new(data),
         config,
         serve,
+        follow: settings::follow::resolve(&bare, &args.follow)?,
         origin: Some(origin),
         _temporary: temporary,
     })

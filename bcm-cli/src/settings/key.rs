@@ -194,6 +194,12 @@ keys! {
     TIMEOUT: Duration = "hub.timeout", "timeout", Text, ["30s"], value::duration;
     /// How often a request to an upstream is tried, with growing pauses, before it counts as failed.
     ATTEMPTS: usize = "hub.attempts", "attempts", Count, ["5"], value::count;
+    /// With `--follow`: the pause between two syncs.
+    INTERVAL: Duration = "hub.interval", "interval", Text, ["10m"], value::pause;
+    /// The share by which that pause is longer or shorter by chance, so that mirrors do not all ask at once.
+    JITTER: f64 = "hub.jitter", "jitter", Share, ["10%"], value::share;
+    /// While syncs fail, the pause between them starts at 15 seconds and doubles up to this.
+    LONGEST_RETRY: Duration = "hub.longest-retry", "longest-retry", Text, ["15m"], value::pause;
     /// Where the hub's HTTP server listens: `:8080`, `127.0.0.1:8080`, `[::1]:8080`. Port 0 lets the system pick.
     HTTP: Listen = "hub.http", "http", Texts, [":8080"], from_str;
     /// Where the 0-db server listens.

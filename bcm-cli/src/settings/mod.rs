@@ -6,6 +6,7 @@
 pub(crate) mod cluster;
 pub(crate) mod edit;
 pub(crate) mod file;
+pub(crate) mod follow;
 pub(crate) mod key;
 pub(crate) mod limits;
 pub(crate) mod listen;

@@ -50,6 +50,14 @@ pub(crate) fn share(text: &str) -> Result<f64, String> {
     }
 }
 
+/// A pause: a length of time of at least a second.
+pub(crate) fn pause(text: &str) -> Result<Duration, String> {
+    match duration(text)? {
+        Duration::ZERO => Err("a pause has at least one second".to_owned()),
+        pause => Ok(pause),
+    }
+}
+
 /// A length of time as `90s`, `15m`, `12h`, `7d` or `2w`.
 pub(crate) fn duration(text: &str) -> Result<Duration, String> {
     let wrong = || format!("{text:?} is not a time such as 90s, 15m, 12h, 7d or 2w");

@@ -325,7 +325,7 @@ fn an_entry_that_is_refused_is_named_and_the_rest_is_done() {
     catalogue           4 repositories, 4 flists (8.42 KiB), 1 links, 0 tags, 0 links to tags
     blocks              18 (4.85 MiB), [size] on disk
     health              good, but for some entries
-                        the last sync refused 1 entries and could not publish 0; `bcm hub sync` names them
+                        the last sync refused 1 entries and could not publish 0; `bcm hub status --last` names them
     --- stderr
     ");
     assert!(

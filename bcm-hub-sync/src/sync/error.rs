@@ -8,7 +8,7 @@ use bcm_core::lock::LockError;
 use super::publish::PublishError;
 use super::state::StateError;
 use crate::catalog::local::LocalError;
-use crate::catalog::upstream::{ListError, UpstreamError};
+use crate::catalog::upstream::{ListError, UpstreamError, chain};
 use crate::store::StoreError;
 
 /// A sync could not go on. What was published before is untouched, and what was fetched is used
@@ -74,6 +74,21 @@ impl SyncError {
             source,
         }
         .or_full(path)
+    }
+
+    /// This error with all that caused it, in one line.
+    #[must_use]
+    pub fn chain(&self) -> String {
+        chain(self)
+    }
+
+    /// Whether somebody else is writing to the data folder just now.
+    #[must_use]
+    pub fn is_busy(&self) -> bool {
+        matches!(
+            self,
+            Self::Lock(LockError::Held { .. }) | Self::Store(StoreError::InUse { .. })
+        )
     }
 
     /// This error, or [`SyncError::Full`] where a full disk is what is behind it.

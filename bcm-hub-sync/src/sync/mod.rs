@@ -7,6 +7,8 @@
 pub mod blocks;
 mod config;
 mod error;
+mod follow;
+pub mod history;
 mod plan;
 mod publication;
 pub(crate) mod publish;
@@ -17,6 +19,7 @@ pub mod state;
 
 pub use config::{BlockMode, FlistMode, SyncConfig};
 pub use error::SyncError;
+pub use follow::{FollowEvent, FollowOptions, FollowStatus, Follower, OpenStore, follow};
 pub use plan::{Plan, PlannedFlist, PlannedLink};
 pub use publish::PublishError;
 pub use report::{Counts, Refused, SyncOutcome, SyncReport};

@@ -65,7 +65,7 @@ pub struct Summary {
 }
 
 /// What a sync did.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct SyncReport {
     /// How it ended.

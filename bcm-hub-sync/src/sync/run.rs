@@ -11,6 +11,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::config::{BlockMode, SyncConfig};
 use super::error::SyncError;
+use super::history::{self, Ended};
 use super::plan::{Plan, Prepared, now, prepare};
 use super::publication::{Publication, build};
 use super::publish::{self, Failure, Point, PublishError, Rolled, Step};
@@ -44,6 +45,25 @@ pub async fn sync(
     let root = layout.root();
     std::fs::create_dir_all(root).map_err(|error| SyncError::io("make the folder", root, error))?;
     let _lock = FolderLock::acquire(&layout.lock())?;
+    let watched = Arc::clone(&progress);
+    let result = run(layout, config, store, progress, cancel, started).await;
+    let (seconds, ended) = (started.0.elapsed().as_secs_f64(), Ended::of(&result));
+    if let Err(error) = history::keep(layout, started.1, seconds, ended) {
+        let text = format!("the sync's report could not be kept: {error}");
+        watched.note(Level::Warning, &text);
+    }
+    result
+}
+
+/// The sync, while the data folder is locked.
+async fn run(
+    layout: &Layout,
+    config: &SyncConfig,
+    store: Arc<dyn BlockStore>,
+    progress: SharedProgress,
+    cancel: CancellationToken,
+    started: (Instant, i64),
+) -> Result<SyncReport, SyncError> {
     stage::open(layout)?;
     let mut warnings = roll_forward(layout, &progress).await?;
 

@@ -8,6 +8,7 @@ mod changes;
 mod damage;
 mod damaged_flists;
 mod faults;
+mod follow;
 mod histories;
 mod hostile;
 mod killed;

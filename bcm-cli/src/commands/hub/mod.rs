@@ -1,5 +1,7 @@
 //! `bcm hub`.
 
+pub(crate) mod follow;
+mod reports;
 mod serve;
 mod status;
 pub(crate) mod sync;

@@ -8,11 +8,13 @@ use bcm_hub_sync::catalog::{Catalog, Entry, local};
 use bcm_hub_sync::layout::Layout;
 use bcm_hub_sync::store::BlockStore;
 use bcm_hub_sync::store::embedded::{Access, EmbeddedStore};
-use bcm_hub_sync::sync::SyncOutcome;
+use bcm_hub_sync::sync::history::{self, Ended, Record};
 use bcm_hub_sync::sync::state::State;
+use bcm_hub_sync::sync::{FollowStatus, SyncOutcome};
 use indicatif::{HumanBytes, HumanCount};
 use serde::Serialize;
 
+use super::reports;
 use crate::args::hub::StatusCommand;
 use crate::commands::Context;
 use crate::diagnostics::Failure;
@@ -88,6 +90,14 @@ struct Status {
     last_success: Option<i64>,
     last_attempt: Option<i64>,
     last_outcome: Option<SyncOutcome>,
+    /// How long the mirror was not known to be equal to its upstream, in seconds.
+    lag: Option<u64>,
+    /// How the last sync ended, also one that could not go on.
+    last_error: Option<String>,
+    /// How many syncs in a row have ended so.
+    last_error_times: u64,
+    /// The process that follows upstream, if there is one.
+    follow: Option<FollowStatus>,
     /// Entries that are gone upstream and wait for their deletion.
     awaiting_deletion: u64,
     #[serde(flatten)]
@@ -103,6 +113,9 @@ struct Status {
 /// Shows what the mirror holds and how its last sync went.
 pub(super) fn run(context: &Context, args: &StatusCommand) -> Result<ExitCode, Failure> {
     let (data, _) = context.settings.data(args.data.data.as_deref())?;
+    if let Some(most) = args.last {
+        return reports::show(context, data, most);
+    }
     let status = status(data, args.max_age)?;
     context.printer.show(&status)?;
     Ok(match status.health {
@@ -148,13 +161,29 @@ fn status(data: PathBuf, max_age: Option<Duration>) -> Result<Status, Failure> {
         .filter(|report| report.outcome == SyncOutcome::Partial)
     {
         problems.push(format!(
-            "the last sync refused {} entries and could not publish {}; `bcm hub sync` names them",
+            "the last sync refused {} entries and could not publish {}; `bcm hub status --last` names them",
             report.refused, report.deferred
         ));
         if health == Health::Good {
             health = Health::Partial;
         }
     }
+    let last = history::last(&layout, 1).unwrap_or_default();
+    let last = last.first();
+    let last_error = last.and_then(|record| match &record.ended {
+        Ended::Failed { error } => Some(error.clone()),
+        _ => None,
+    });
+    let last_error_times = match (&last_error, last) {
+        (Some(error), Some(record)) => {
+            problems.push(failed_sync(error, record));
+            if health == Health::Good {
+                health = Health::Partial;
+            }
+            record.times
+        }
+        _ => 0,
+    };
     Ok(Status {
         data,
         health,
@@ -163,6 +192,10 @@ fn status(data: PathBuf, max_age: Option<Duration>) -> Result<Status, Failure> {
         last_success: state.last_success,
         last_attempt: state.last_attempt,
         last_outcome,
+        lag: state.last_success.map(|time| age(time).as_secs()),
+        last_error,
+        last_error_times,
+        follow: FollowStatus::of(&layout),
         awaiting_deletion: state.memory.tombstones.len() as u64,
         holds: Holds::of(&scan.catalog),
         blocks: stats.blocks,
@@ -179,6 +212,23 @@ fn status(data: PathBuf, max_age: Option<Duration>) -> Result<Status, Failure> {
 fn age(seconds: i64) -> Duration {
     let then = UNIX_EPOCH + Duration::from_secs(u64::try_from(seconds).unwrap_or(0));
     SystemTime::now().duration_since(then).unwrap_or_default()
+}
+
+fn ahead(seconds: i64) -> Duration {
+    let then = UNIX_EPOCH + Duration::from_secs(u64::try_from(seconds).unwrap_or(0));
+    then.duration_since(SystemTime::now()).unwrap_or_default()
+}
+
+/// What failed, how often and for how long.
+fn failed_sync(error: &str, record: &Record) -> String {
+    let ago = span(age(record.started));
+    match record.times {
+        1 => format!("the last sync, {ago} ago, failed: {error}"),
+        times => format!(
+            "the last {times} syncs, since {} ago, failed: {error}",
+            span(age(record.since))
+        ),
+    }
 }
 
 fn span(duration: Duration) -> String {
@@ -204,6 +254,16 @@ impl Show for Status {
         ];
         if self.last_attempt != self.last_success {
             rows.push(row("last complete sync", ago(self.last_success)));
+        }
+        if let Some(follow) = &self.follow {
+            let next = match follow.next {
+                None => "now, at work".to_owned(),
+                Some(time) => match ahead(time) {
+                    Duration::ZERO => "due".to_owned(),
+                    ahead => format!("in {}", span(ahead)),
+                },
+            };
+            rows.push(row("next sync", next));
         }
         rows.push(row("catalogue", self.holds.line()));
         rows.push(row(

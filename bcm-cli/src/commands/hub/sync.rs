@@ -1,8 +1,9 @@
 //! `bcm hub sync`.
 
 use std::io::{self, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use bcm_hub_sync::layout::Layout;
 use bcm_hub_sync::store::embedded::{Access, EmbeddedStore};
@@ -10,6 +11,8 @@ use bcm_hub_sync::sync::{self, Plan, Refused, SyncError, SyncOutcome, SyncReport
 use indicatif::{HumanBytes, HumanCount};
 use serde::Serialize;
 
+use super::follow::{follow, is_uneventful};
+use crate::args::choices::Output;
 use crate::args::hub::SyncCommand;
 use crate::commands::Context;
 use crate::diagnostics::Failure;
@@ -33,6 +36,22 @@ pub(super) async fn run(context: &Context, args: &SyncCommand) -> Result<ExitCod
         let code = exit_code(plan.outcome());
         context.printer.show(&Planned { data, plan })?;
         return Ok(code);
+    }
+    if args.again {
+        let options = settings::follow::resolve(&context.settings, &args.follow)?;
+        let shown = AtomicBool::new(false);
+        let synced = |report: &SyncReport| {
+            // People read the first one whole; programs get every one that says something.
+            let first = !shown.swap(true, Ordering::Relaxed);
+            if !first && (context.output == Output::Text || is_uneventful(report)) {
+                return false;
+            }
+            let (data, report) = (data.clone(), report.clone());
+            // Nobody reading its results is no reason to stop mirroring.
+            let _ = context.printer.show(&Synced { data, report });
+            true
+        };
+        return follow(context, &layout, &config, &options, &synced, &cancel).await;
     }
     let store = EmbeddedStore::open(layout.blocks(), Access::ReadWrite).map_err(Failure::new)?;
     let report = sync::sync(&layout, &config, Arc::new(store), progress, cancel)
@@ -69,64 +88,68 @@ pub(crate) struct Synced {
 
 impl Show for Synced {
     fn text(&self, out: &mut dyn Write) -> io::Result<()> {
-        let report = &self.report;
-        let counts = &report.counts;
-        let (upstream, data) = (&report.upstream, self.data.display());
-        let count = HumanCount;
-        if report.nothing_to_do && report.refused_total + report.deferred_total == 0 {
-            writeln!(
-                out,
-                "{data} is equal to {upstream}: {} flists, nothing to do",
-                count(counts.flists_unchanged)
-            )?;
-        } else {
-            writeln!(
-                out,
-                "mirrored {upstream} into {data} in {:.1} s",
-                report.seconds
-            )?;
-            writeln!(
-                out,
-                "  flists  {} new, {} changed, {} unchanged ({} downloaded)",
-                count(counts.flists_new),
-                count(counts.flists_changed),
-                count(counts.flists_unchanged),
-                HumanBytes(counts.flist_bytes)
-            )?;
-            writeln!(
-                out,
-                "  names   {} links, {} tags, {} links to tags made or changed",
-                count(counts.links),
-                count(counts.tags),
-                count(counts.taglinks)
-            )?;
-            writeln!(
-                out,
-                "  blocks  {} fetched ({}), each checked against its hash",
-                count(counts.blocks),
-                HumanBytes(counts.block_bytes)
-            )?;
-        }
-        if counts.deleted + counts.awaiting_deletion > 0 {
-            writeln!(
-                out,
-                "  gone    {} deleted, {} kept for now",
-                count(counts.deleted),
-                count(counts.awaiting_deletion)
-            )?;
-        }
-        named(out, "refused", &report.refused, report.refused_total)?;
-        named(
-            out,
-            "not published yet",
-            &report.deferred,
-            report.deferred_total,
-        )?;
-        if let Some(guard) = &report.guard {
-            writeln!(out, "nothing was deleted: {guard}")?;
-        }
-        Ok(())
+        show_report(&self.data, &self.report, out)
     }
+}
+
+/// Writes what a sync did for people.
+pub(super) fn show_report(data: &Path, report: &SyncReport, out: &mut dyn Write) -> io::Result<()> {
+    let counts = &report.counts;
+    let (upstream, data) = (&report.upstream, data.display());
+    let count = HumanCount;
+    if report.nothing_to_do && report.refused_total + report.deferred_total == 0 {
+        writeln!(
+            out,
+            "{data} is equal to {upstream}: {} flists, nothing to do",
+            count(counts.flists_unchanged)
+        )?;
+    } else {
+        writeln!(
+            out,
+            "mirrored {upstream} into {data} in {:.1} s",
+            report.seconds
+        )?;
+        writeln!(
+            out,
+            "  flists  {} new, {} changed, {} unchanged ({} downloaded)",
+            count(counts.flists_new),
+            count(counts.flists_changed),
+            count(counts.flists_unchanged),
+            HumanBytes(counts.flist_bytes)
+        )?;
+        writeln!(
+            out,
+            "  names   {} links, {} tags, {} links to tags made or changed",
+            count(counts.links),
+            count(counts.tags),
+            count(counts.taglinks)
+        )?;
+        writeln!(
+            out,
+            "  blocks  {} fetched ({}), each checked against its hash",
+            count(counts.blocks),
+            HumanBytes(counts.block_bytes)
+        )?;
+    }
+    if counts.deleted + counts.awaiting_deletion > 0 {
+        writeln!(
+            out,
+            "  gone    {} deleted, {} kept for now",
+            count(counts.deleted),
+            count(counts.awaiting_deletion)
+        )?;
+    }
+    named(out, "refused", &report.refused, report.refused_total)?;
+    named(
+        out,
+        "not published yet",
+        &report.deferred,
+        report.deferred_total,
+    )?;
+    if let Some(guard) = &report.guard {
+        writeln!(out, "nothing was deleted: {guard}")?;
+    }
+    Ok(())
 }
 
 /// Names what went wrong, a line each.

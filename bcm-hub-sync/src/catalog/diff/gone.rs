@@ -74,7 +74,9 @@ impl Diff {
             .iter()
             .map(|item| {
                 let since = memory.tombstones.get(item).copied();
-                (item.clone(), since.unwrap_or(options.now))
+                // One from the future is left by a clock that was wrong then, or is now.
+                let since = since.unwrap_or(options.now).min(options.now);
+                (item.clone(), since)
             })
             .collect();
         let due = |item: &Item| {
