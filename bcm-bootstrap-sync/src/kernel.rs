@@ -2,8 +2,11 @@
 
 use std::fmt;
 
+use bcm_core::digest::Sha256;
 use bcm_core::names;
 use serde::{Deserialize, Serialize};
+
+use crate::run_mode::RunMode;
 
 /// The folder of the links of run modes, among the kernels, which no kernel is named after.
 pub const LINKS: &str = "net";
@@ -65,6 +68,14 @@ impl KernelName {
             return Err(KernelNameError::Reserved(name.to_owned()));
         }
         Ok(Self(name.into()))
+    }
+
+    /// The name here of what a run mode leads to upstream and upstream lists under no name:
+    /// `runmode-MODE-HASH.efi`. Both parts have legal characters only.
+    pub(crate) fn unlisted(mode: &RunMode, sha256: &Sha256) -> Self {
+        let mut hash = sha256.to_string();
+        hash.truncate(16);
+        Self(format!("runmode-{mode}-{hash}.efi").into())
     }
 
     /// The name as text.

@@ -5,7 +5,15 @@
 //! [`run_mode::RunMode`], and the words of a boot script in [`ipxe`]. Nothing after that handles free text.
 //! Boot media are made in [`image`].
 
+pub mod content;
 pub mod image;
 pub mod ipxe;
 pub mod kernel;
+pub mod layout;
+pub mod local;
+pub mod manifest;
+pub mod policy;
+pub mod report;
 pub mod run_mode;
+pub mod sync;
+pub mod upstream;

@@ -10,14 +10,18 @@
 //! directory: a caller hands those in.
 
 pub mod atomic_file;
+pub mod cause;
 pub mod digest;
 pub mod file_identity;
 #[cfg(feature = "http")]
 pub mod http;
 pub mod lock;
 pub mod names;
+#[cfg(feature = "patterns")]
+pub mod patterns;
 pub mod progress;
 pub mod redact;
+pub mod refused;
 pub mod retry;
 #[cfg(feature = "serve")]
 pub mod serve;

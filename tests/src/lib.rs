@@ -7,6 +7,7 @@
 //! are tested against what upstream says, not against themselves.
 
 pub mod bcm;
+pub mod bootstrap;
 pub mod chance;
 pub mod delay_proxy;
 pub mod fixtures;

@@ -19,6 +19,7 @@
 mod error;
 mod options;
 mod response;
+mod validators;
 
 pub use error::{HttpError, HttpErrorKind};
 pub use hyper::header;
@@ -26,6 +27,7 @@ pub use hyper::{Method, StatusCode};
 pub use options::HttpOptions;
 pub use response::Response;
 pub use url::Url;
+pub use validators::{ContentRange, Validators};
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -57,6 +59,15 @@ impl Request {
             method: Method::GET,
             url,
             headers: HeaderMap::new(),
+        }
+    }
+
+    /// A `HEAD` of `url`.
+    #[must_use]
+    pub fn head(url: Url) -> Self {
+        Self {
+            method: Method::HEAD,
+            ..Self::get(url)
         }
     }
 

@@ -67,6 +67,19 @@ impl Response {
         self.expected
     }
 
+    /// The length that `Content-Length` says, also in the answer to a `HEAD`.
+    #[must_use]
+    pub fn announced_length(&self) -> Option<u64> {
+        self.header(header::CONTENT_LENGTH)?.trim().parse().ok()
+    }
+
+    /// Whether a body that ends can be told from a connection that broke: its length is said
+    /// before, or it is chunked.
+    #[must_use]
+    pub fn has_an_end(&self) -> bool {
+        super::validators::has_an_end(&self.head.headers)
+    }
+
     /// `Last-Modified` as seconds since 1970, where the server sent it.
     #[must_use]
     pub fn last_modified(&self) -> Option<u64> {

@@ -2,6 +2,7 @@
 //! recordings, one module a scenario.
 
 mod block_fetch;
+mod bootstrap;
 mod catalogue;
 mod chain;
 mod changes;

@@ -7,8 +7,9 @@
 mod follow;
 
 use bcm_core::names::RepoName;
-use globset::{GlobBuilder, GlobSet, GlobSetBuilder};
+use bcm_core::patterns::Patterns;
 
+pub use bcm_core::patterns::InvalidPattern;
 pub use follow::{MAX_CHAIN, Wanted, choose};
 
 /// A set of repositories that is useful as a whole.
@@ -50,59 +51,6 @@ impl Profile {
 pub struct Selection {
     repositories: Patterns,
     names: Patterns,
-}
-
-/// A pattern that is not a glob.
-#[derive(Debug, thiserror::Error)]
-#[error("{pattern:?} is not a glob")]
-pub struct InvalidPattern {
-    /// The pattern as it came.
-    pub pattern: String,
-    /// What is wrong with it.
-    #[source]
-    pub source: globset::Error,
-}
-
-/// Globs; those that start with `!` take out what the others take in.
-#[derive(Debug, Clone, Default)]
-struct Patterns {
-    taken: Option<GlobSet>,
-    left: GlobSet,
-}
-
-impl Patterns {
-    fn new<'a>(patterns: impl Iterator<Item = &'a str>) -> Result<Self, InvalidPattern> {
-        let (mut taken, mut left) = (GlobSetBuilder::new(), GlobSetBuilder::new());
-        let (mut any_taken, mut last) = (false, String::new());
-        for pattern in patterns {
-            let failed = |source| InvalidPattern {
-                pattern: pattern.to_owned(),
-                source,
-            };
-            let (set, text) = match pattern.strip_prefix('!') {
-                Some(text) => (&mut left, text),
-                None => {
-                    any_taken = true;
-                    (&mut taken, pattern)
-                }
-            };
-            set.add(GlobBuilder::new(text).build().map_err(failed)?);
-            pattern.clone_into(&mut last);
-        }
-        let failed = |source| InvalidPattern {
-            pattern: last.clone(),
-            source,
-        };
-        let taken = any_taken.then(|| taken.build()).transpose();
-        Ok(Self {
-            taken: taken.map_err(failed)?,
-            left: left.build().map_err(failed)?,
-        })
-    }
-
-    fn matches(&self, name: &str) -> bool {
-        self.taken.as_ref().is_none_or(|taken| taken.is_match(name)) && !self.left.is_match(name)
-    }
 }
 
 impl Selection {

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+pub(crate) use bcm_core::cause::chain;
 use bcm_core::http::{HttpError, HttpErrorKind, StatusCode};
 
 use super::ParseError;
@@ -82,15 +83,4 @@ impl UpstreamError {
             other => chain(other),
         }
     }
-}
-
-/// `error` and its sources in one line.
-pub(crate) fn chain(error: &(dyn std::error::Error + 'static)) -> String {
-    let mut text = error.to_string();
-    let mut next = error.source();
-    while let Some(error) = next {
-        text = format!("{text}: {error}");
-        next = error.source();
-    }
-    text
 }

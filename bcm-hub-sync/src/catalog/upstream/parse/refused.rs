@@ -3,21 +3,10 @@
 use std::collections::BTreeSet;
 
 use bcm_core::names::RepoName;
-use serde::{Deserialize, Serialize};
 
 use crate::catalog::{Item, TagRef};
 
-/// How many refused things are named; of further ones only the number is kept.
-pub const MAX_NAMED: usize = 1000;
-
-/// One thing that was refused.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Refused {
-    /// What it is, as far as it could be told: `repo/name`.
-    pub subject: String,
-    /// Why it was refused.
-    pub reason: String,
-}
+pub use bcm_core::refused::{MAX_NAMED, Refused};
 
 /// What was refused of a listing.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
