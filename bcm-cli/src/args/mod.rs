@@ -1,6 +1,7 @@
 //! What can be typed: one file a command group, clap and nothing else. What it means is found out
 //! in [`settings`](crate::settings).
 
+pub(crate) mod bootstrap;
 pub(crate) mod choices;
 pub(crate) mod cluster;
 pub(crate) mod config;
@@ -45,6 +46,8 @@ pub(crate) enum Command {
     Config(config::ConfigCommand),
     #[command(subcommand)]
     Hub(Box<hub::HubCommand>),
+    #[command(subcommand)]
+    Bootstrap(Box<bootstrap::BootstrapCommand>),
     #[command(subcommand)]
     Cluster(Box<cluster::ClusterCommand>),
     #[command(subcommand)]

@@ -1,5 +1,6 @@
 //! One file a command: settings → library configuration → call → report.
 
+mod bootstrap;
 mod cluster;
 mod completions;
 mod config;
@@ -82,6 +83,7 @@ pub(crate) fn run(context: &Context, cli: Cli) -> Result<ExitCode, Failure> {
         Command::Info(args) => info::run(context, &args),
         Command::Config(command) => config::run(context, cli.global.config.as_deref(), command),
         Command::Hub(command) => hub::run(context, &command),
+        Command::Bootstrap(command) => bootstrap::run(context, &command),
         Command::Cluster(command) => cluster::run(context, &command),
         Command::Host(command) => host::run(context, &command),
         Command::Stack(command) => stack::run(context, &command),

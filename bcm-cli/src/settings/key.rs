@@ -8,6 +8,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use bcm_bootstrap_sync::ipxe::ServerUrl;
 use bcm_core::http::Url;
 use bcm_hub_sync::flist::Backend;
 use bcm_hub_sync::zdb::ZdbAddress;
@@ -124,6 +125,11 @@ pub(crate) fn zdb_address(text: &str) -> Result<ZdbAddress, String> {
         .map_err(|error: bcm_hub_sync::zdb::address::InvalidAddress| error.to_string())
 }
 
+/// The address of a bootstrap server, as boot scripts have it.
+pub(crate) fn server_url(text: &str) -> Result<ServerUrl, String> {
+    ServerUrl::new(text).map_err(|error| error.to_string())
+}
+
 /// An upstream hub's URL.
 pub(crate) fn hub_url(text: &str) -> Result<Url, String> {
     let shown = bcm_core::redact::url(text);
@@ -204,6 +210,10 @@ keys! {
     HTTP: Listen = "hub.http", "http", Texts, [":8080"], from_str;
     /// Where the 0-db server listens.
     ZDB: Listen = "hub.zdb", "zdb", Texts, [":9900"], from_str;
+    /// The server that boot media send machines to: `http://HOST[:PORT]`. iPXE trusts few certificates, so plain HTTP.
+    BOOTSTRAP_SERVER: ServerUrl = "bootstrap.server", "server", Text, ["http://unsecure.bootstrap.grid.tf"], server_url;
+    /// Where a prebuilt iPXE is (`ipxe.lkrn`, `ipxe.efi`, `snponly.efi`), of which boot media are made.
+    IPXE_DIR: PathBuf = "bootstrap.ipxe-dir", "ipxe-dir", Texts, ["/usr/lib/ipxe", "/boot"], value::path;
 }
 
 /// The setting of this name.
