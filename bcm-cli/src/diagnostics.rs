@@ -3,6 +3,7 @@
 
 use std::error::Error;
 use std::io;
+use std::path::{Path, PathBuf};
 
 use bcm_core::http::{HttpError, HttpErrorKind};
 use bcm_core::lock::LockError;
@@ -46,6 +47,11 @@ impl Failure {
             hint: None,
             code: ExitCode::Usage,
         }
+    }
+
+    /// The work was stopped by a signal: exit code 130.
+    pub(crate) fn interrupted(message: impl Into<String>) -> Self {
+        Self::usage(message).with_code(ExitCode::Interrupted)
     }
 
     /// The same with another hint.
@@ -109,24 +115,36 @@ impl Failure {
             causes,
             hint: self.hint.clone(),
             exit_code: self.code as u8,
+            log: None,
             excerpt: mistake.map(excerpt),
         }
     }
 }
 
 /// A failure as it is shown: text, or one JSON event.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Clone, Serialize)]
 pub(crate) struct Report {
     event: &'static str,
     message: String,
     causes: Vec<String>,
     hint: Option<String>,
     exit_code: u8,
+    /// Where all that happened was kept.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    log: Option<PathBuf>,
     #[serde(skip)]
     excerpt: Option<String>,
 }
 
 impl Report {
+    /// The same with the path of a log.
+    pub(crate) fn with_log(&self, log: Option<&Path>) -> Self {
+        Self {
+            log: log.map(Path::to_owned),
+            ..self.clone()
+        }
+    }
+
     /// For people, several lines.
     pub(crate) fn text(&self, colour: bool) -> String {
         let (red, cyan, plain) = match colour {
@@ -142,6 +160,9 @@ impl Report {
         }
         if let Some(hint) = &self.hint {
             text.push_str(&format!("{cyan}hint:{plain} {hint}\n"));
+        }
+        if let Some(log) = &self.log {
+            text.push_str(&format!("{cyan}log:{plain} {}\n", log.display()));
         }
         text
     }

@@ -17,6 +17,7 @@ mod logging;
 mod printer;
 mod registry;
 mod reporter;
+mod run_log;
 mod settings;
 
 use clap::FromArgMatches;
@@ -51,7 +52,8 @@ fn run(environment: Environment) -> ExitCode {
             return failure.code();
         }
     };
-    logging::start(&context, cli.global.verbose);
+    let kept = matches!(cli.command, args::Command::Cluster(_));
+    logging::start(&context, cli.global.verbose, kept);
     match commands::run(&context, cli) {
         Ok(code) => code,
         Err(failure) => {

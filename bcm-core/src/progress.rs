@@ -12,6 +12,8 @@ pub enum Unit {
     Blocks,
     /// Bytes.
     Bytes,
+    /// One thing that is done or not, and takes its time: its total is 1.
+    Step,
 }
 
 /// Names one running task; given out by [`Progress::started`].

@@ -10,6 +10,7 @@ use crate::args::hub::DataArgs;
 use crate::diagnostics::Failure;
 use crate::exit_code::ExitCode;
 use crate::printer::{Show, table};
+use crate::registry::{Known, Registry};
 use crate::settings::{Origin, config_path};
 
 /// What `bcm info` answers.
@@ -25,6 +26,15 @@ struct Info {
     data_from: Origin,
     /// Whether the data folder holds a mirror.
     mirror: bool,
+    /// The cluster that commands work on.
+    cluster: Option<ActiveCluster>,
+}
+
+#[derive(Debug, Serialize)]
+struct ActiveCluster {
+    name: String,
+    #[serde(flatten)]
+    known: Known,
 }
 
 /// Shows version, files and settings in use.
@@ -43,6 +53,16 @@ pub(super) fn run(context: &Context, args: &DataArgs) -> Result<ExitCode, Failur
         .flatten()
         .collect(),
     };
+    let cluster = match Registry::load(&environment.state_folder()) {
+        Ok(registry) => registry.find(None).ok().map(|(name, known)| ActiveCluster {
+            name: name.to_owned(),
+            known: known.clone(),
+        }),
+        Err(error) => {
+            context.reporter.warn(&error.to_string());
+            None
+        }
+    };
     context.printer.show(&Info {
         version: env!("CARGO_PKG_VERSION"),
         target: format!("{} {}", std::env::consts::OS, std::env::consts::ARCH),
@@ -51,6 +71,7 @@ pub(super) fn run(context: &Context, args: &DataArgs) -> Result<ExitCode, Failur
         mirror: bcm_hub_sync::layout::Layout::new(&data).users().is_dir(),
         data,
         data_from,
+        cluster,
     })?;
     Ok(ExitCode::Done)
 }
@@ -80,6 +101,15 @@ impl Show for Info {
             format!("{} ({})", self.data.display(), self.data_from.as_str()),
         ));
         rows.push(row("", mirror.to_owned()));
+        rows.push(row(
+            "cluster",
+            match &self.cluster {
+                Some(ActiveCluster { name, known }) => {
+                    format!("{name} ({} on {})", known.engine, known.hosts.join(", "))
+                }
+                None => "none in use; `bcm cluster create` makes one".to_owned(),
+            },
+        ));
         table(out, &rows)
     }
 }

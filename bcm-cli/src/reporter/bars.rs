@@ -6,9 +6,9 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bcm_core::progress::{Outcome, TaskId, Unit};
-use indicatif::{HumanDuration, MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-use super::task::amount;
+use super::task::{amount, time};
 
 /// The view for terminals.
 #[derive(Debug)]
@@ -48,6 +48,9 @@ impl Bars {
         });
         bar.set_style(style(unit, total.is_some()));
         bar.set_prefix(name.to_owned());
+        if unit == Unit::Step {
+            bar.set_message(name.to_owned());
+        }
         bar.enable_steady_tick(Duration::from_millis(200));
         let name = name.to_owned();
         self.lock().insert(
@@ -90,30 +93,28 @@ impl Bars {
         }
     }
 
-    pub(super) fn finished(&self, task: TaskId, outcome: &Outcome) {
-        let Some(Bar {
+    /// Gives the task's name back.
+    pub(super) fn finished(&self, task: TaskId, outcome: &Outcome) -> Option<String> {
+        let Bar {
             bar,
             name,
             unit,
             bytes,
-        }) = self.lock().remove(&task)
-        else {
-            return;
-        };
+        } = self.lock().remove(&task)?;
         let amount = amount(unit, bar.position(), bar.length(), bytes);
-        let elapsed = bar.elapsed();
-        let time = match elapsed < Duration::from_secs(60) {
-            true => format!("{:.1} s", elapsed.as_secs_f64()),
-            false => HumanDuration(elapsed).to_string(),
-        };
+        let time = time(bar.elapsed());
         bar.finish_and_clear();
         self.all.remove(&bar);
-        let line = match outcome {
-            Outcome::Partial(why) => format!("! {name}: {amount}, in part: {why}"),
-            Outcome::Failed(why) => format!("✗ {name}: {amount}, failed: {why}"),
+        let line = match (outcome, unit) {
+            (Outcome::Partial(why), Unit::Step) => format!("! {name}: in part: {why}"),
+            (Outcome::Failed(why), Unit::Step) => format!("✗ {name}: {why}"),
+            (_, Unit::Step) => format!("✓ {name} ({time})"),
+            (Outcome::Partial(why), _) => format!("! {name}: {amount}, in part: {why}"),
+            (Outcome::Failed(why), _) => format!("✗ {name}: {amount}, failed: {why}"),
             _ => format!("✓ {name}: {amount} in {time}"),
         };
         self.suspend(|| super::write_stderr(&format!("{line}\n")));
+        Some(name)
     }
 
     fn lock(&self) -> MutexGuard<'_, BTreeMap<TaskId, Bar>> {
@@ -124,6 +125,8 @@ impl Bars {
 
 fn style(unit: Unit, known_total: bool) -> ProgressStyle {
     let template = match (unit, known_total) {
+        // Steps have no length: what runs, and for how long.
+        (Unit::Step, _) => "{spinner} {elapsed:>4} {wide_msg}",
         (Unit::Bytes, true) => {
             "  {prefix:<20!} [{bar:30}] {bytes} of {total_bytes}, {bytes_per_sec}, {eta} left"
         }

@@ -68,6 +68,7 @@ impl Events {
         let unit = match unit {
             Unit::Blocks => "blocks",
             Unit::Bytes => "bytes",
+            Unit::Step => "step",
             _ => "items",
         };
         let event = Event::Started {
@@ -96,22 +97,23 @@ impl Events {
         }
     }
 
-    pub(super) fn finished(&self, id: TaskId, outcome: &Outcome) {
-        if let Some(task) = self.tasks.finish(id) {
-            let (outcome, why) = match outcome {
-                Outcome::Partial(why) => ("partial", Some(why.as_str())),
-                Outcome::Failed(why) => ("failed", Some(why.as_str())),
-                _ => ("done", None),
-            };
-            let event = Event::Finished {
-                task: id.0,
-                outcome,
-                why,
-                done: task.done,
-                bytes: task.bytes,
-                seconds: task.elapsed().as_secs_f64(),
-            };
-            write_stderr(&event.line());
-        }
+    /// Gives the task's name back.
+    pub(super) fn finished(&self, id: TaskId, outcome: &Outcome) -> Option<String> {
+        let task = self.tasks.finish(id)?;
+        let (outcome, why) = match outcome {
+            Outcome::Partial(why) => ("partial", Some(why.as_str())),
+            Outcome::Failed(why) => ("failed", Some(why.as_str())),
+            _ => ("done", None),
+        };
+        let event = Event::Finished {
+            task: id.0,
+            outcome,
+            why,
+            done: task.done,
+            bytes: task.bytes,
+            seconds: task.elapsed().as_secs_f64(),
+        };
+        write_stderr(&event.line());
+        Some(task.name)
     }
 }

@@ -7,20 +7,21 @@ mod lines;
 mod task;
 
 use std::io::{self, Write};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use bcm_core::progress::{Level, Outcome, Progress, SharedProgress, TaskId, Unit};
 
 use crate::args::choices::Output;
 use crate::diagnostics::Report;
 use crate::environment::Environment;
+use crate::run_log::RunLog;
 
 /// How progress is shown.
 enum View {
     Bars(bars::Bars),
     Lines(lines::Lines),
     Events(events::Events),
-    Quiet,
+    Quiet(task::Tasks),
 }
 
 /// Shows progress, messages and errors on stderr. Clones are the same reporter.
@@ -34,6 +35,7 @@ struct Inner {
     output: Output,
     colour: bool,
     quiet: bool,
+    log: OnceLock<RunLog>,
 }
 
 impl Reporter {
@@ -41,7 +43,7 @@ impl Reporter {
     /// bars on a terminal, lines elsewhere.
     pub(crate) fn new(environment: &Environment, output: Output, quiet: bool) -> Self {
         let view = match output {
-            _ if quiet => View::Quiet,
+            _ if quiet => View::Quiet(task::Tasks::default()),
             Output::Json => View::Events(events::Events::default()),
             Output::Text if environment.terminal => View::Bars(bars::Bars::new()),
             Output::Text => View::Lines(lines::Lines::default()),
@@ -52,7 +54,25 @@ impl Reporter {
                 output,
                 colour: environment.colour(),
                 quiet,
+                log: OnceLock::new(),
             }),
+        }
+    }
+
+    /// From now on, keeps all that happens in `log`, too.
+    pub(crate) fn keep(&self, log: RunLog) {
+        // A command keeps one log; were there a second, the first would stay.
+        let _ = self.inner.log.set(log);
+    }
+
+    /// The log that is kept.
+    pub(crate) fn log(&self) -> Option<&RunLog> {
+        self.inner.log.get()
+    }
+
+    fn log_line(&self, text: impl FnOnce() -> String) {
+        if let Some(log) = self.log() {
+            log.line(&text());
         }
     }
 
@@ -68,6 +88,7 @@ impl Reporter {
 
     /// Something worth an event of its own: `text` for people, `event` for programs.
     pub(crate) fn announce(&self, text: &str, event: &impl serde::Serialize) {
+        self.log_line(|| text.to_owned());
         match self.inner.output {
             _ if self.inner.quiet => {}
             Output::Text => self.write(&format!("{text}\n")),
@@ -84,6 +105,8 @@ impl Reporter {
 
     /// The error that ends the command.
     pub(crate) fn error(&self, report: &Report) {
+        self.log_line(|| report.text(false));
+        let report = &report.with_log(self.log().map(RunLog::path));
         match self.inner.output {
             Output::Text => self.write(&report.text(self.inner.colour)),
             Output::Json => self.write(&report.json()),
@@ -106,11 +129,12 @@ fn write_stderr(text: &str) {
 
 impl Progress for Reporter {
     fn started(&self, name: &str, unit: Unit, total: Option<u64>) -> TaskId {
+        self.log_line(|| format!("begins: {name}"));
         match &self.inner.view {
             View::Bars(bars) => bars.started(name, unit, total),
             View::Lines(lines) => lines.started(name, unit, total),
             View::Events(events) => events.started(name, unit, total),
-            View::Quiet => TaskId(0),
+            View::Quiet(tasks) => tasks.start(name, unit, total),
         }
     }
 
@@ -119,7 +143,7 @@ impl Progress for Reporter {
             View::Bars(bars) => bars.total(task, total),
             View::Lines(lines) => lines.total(task, total),
             View::Events(events) => events.total(task, total),
-            View::Quiet => {}
+            View::Quiet(_) => {}
         }
     }
 
@@ -128,20 +152,31 @@ impl Progress for Reporter {
             View::Bars(bars) => bars.advanced(task, delta, bytes),
             View::Lines(lines) => lines.advanced(task, delta, bytes),
             View::Events(events) => events.advanced(task, delta, bytes),
-            View::Quiet => {}
+            View::Quiet(_) => {}
         }
     }
 
     fn finished(&self, task: TaskId, outcome: &Outcome) {
-        match &self.inner.view {
+        let name = match &self.inner.view {
             View::Bars(bars) => bars.finished(task, outcome),
             View::Lines(lines) => lines.finished(task, outcome),
             View::Events(events) => events.finished(task, outcome),
-            View::Quiet => {}
-        }
+            View::Quiet(tasks) => tasks.finish(task).map(|task| task.name),
+        };
+        self.log_line(|| {
+            let name = name.unwrap_or_default();
+            match outcome {
+                Outcome::Partial(why) => format!("in part: {name}: {why}"),
+                Outcome::Failed(why) => format!("failed: {name}: {why}"),
+                _ => format!("done: {name}"),
+            }
+        });
     }
 
     fn note(&self, level: Level, text: &str) {
+        if level != Level::Debug {
+            self.log_line(|| text.to_owned());
+        }
         let wanted = match level {
             Level::Warning => true,
             Level::Info => !self.inner.quiet,

@@ -6,7 +6,7 @@ use std::sync::PoisonError;
 use std::time::{Duration, Instant};
 
 use bcm_core::progress::{TaskId, Unit};
-use indicatif::{HumanBytes, HumanCount};
+use indicatif::{HumanBytes, HumanCount, HumanDuration};
 
 /// A running task.
 #[derive(Debug, Clone)]
@@ -28,6 +28,14 @@ impl Task {
     /// `12 of 20 (1.50 MiB)`, `12`, `1.50 MiB of 2.00 MiB`.
     pub(super) fn amount(&self) -> String {
         amount(self.unit, self.done, self.total, self.bytes)
+    }
+}
+
+/// A duration as people say it: `12.3 s`, `4 minutes`.
+pub(super) fn time(elapsed: Duration) -> String {
+    match elapsed < Duration::from_secs(60) {
+        true => format!("{:.1} s", elapsed.as_secs_f64()),
+        false => HumanDuration(elapsed).to_string(),
     }
 }
 

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::future::Future;
 use std::time::Duration;
 
-use bcm_core::progress::{Level, Outcome, SharedProgress, Unit};
+use bcm_core::progress::{Level, SharedProgress};
 use futures_util::future::join_all;
 
 use crate::client::Client;
@@ -19,6 +19,7 @@ use crate::types::{
 use super::join::{JoinError, Joiner, join, with_port};
 use super::observe::NAME_KEY;
 use super::step::{Plan, PlannedMember, Step};
+use super::task::watched;
 
 /// How a plan is applied.
 #[derive(Debug, Clone)]
@@ -39,9 +40,12 @@ impl Default for ApplyOptions {
 /// there.
 #[derive(Debug, thiserror::Error)]
 #[error("{step}")]
+#[non_exhaustive]
 pub struct ApplyError {
     /// The step, in words.
     pub step: String,
+    /// How many steps of the plan are done.
+    pub done: usize,
     /// Why it failed.
     pub source: StepError,
 }
@@ -104,20 +108,28 @@ pub async fn apply(
         let (now, later) = rest.split_at(together);
         rest = later;
         if interrupted() {
-            return Err(failed(first, StepError::Interrupted));
+            return Err(failed(first, &applied, StepError::Interrupted));
         }
         let results = join_all(now.iter().map(|step| timed(progress, step, run.step(step)))).await;
+        let mut failure = None;
         for (step, result) in now.iter().zip(results) {
-            let seconds = result.map_err(|source| failed(step, source))?;
-            applied.steps.push((step.to_string(), seconds));
+            match (result, &failure) {
+                (Ok(seconds), _) => applied.steps.push((step.to_string(), seconds)),
+                (Err(source), None) => failure = Some((step, source)),
+                (Err(also), Some(_)) => progress.note(Level::Warning, &format!("{step}: {also}")),
+            }
+        }
+        if let Some((step, source)) = failure {
+            return Err(failed(step, &applied, source));
         }
     }
     Ok(applied)
 }
 
-fn failed(step: &Step, source: StepError) -> ApplyError {
+fn failed(step: &Step, applied: &Applied, source: StepError) -> ApplyError {
     ApplyError {
         step: step.to_string(),
+        done: applied.steps.len(),
         source,
     }
 }
@@ -131,20 +143,9 @@ async fn timed(
     step: &Step,
     work: impl Future<Output = Result<(), StepError>>,
 ) -> Result<f64, StepError> {
-    let task = progress.started(&step.to_string(), Unit::Items, Some(1));
     let started = std::time::Instant::now();
-    let result = work.await;
-    match &result {
-        Ok(()) => {
-            progress.advanced(task, 1, 0);
-            progress.finished(task, &Outcome::Done);
-        }
-        Err(error) => {
-            progress.finished(task, &Outcome::Failed(error.to_string()));
-            progress.note(Level::Warning, &format!("{step}: {error}"));
-        }
-    }
-    result.map(|()| started.elapsed().as_secs_f64())
+    watched(progress, &step.to_string(), work).await?;
+    Ok(started.elapsed().as_secs_f64())
 }
 
 struct Run<'a> {

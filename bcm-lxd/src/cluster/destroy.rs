@@ -11,7 +11,9 @@ use crate::flavour::Flavour;
 use crate::host::{HostFacts, Machine, MachineError, remove};
 use crate::types::{ClusterPut, Config};
 
+use super::engine::installed;
 use super::observe::NAME_KEY;
+use super::task::watched;
 use super::teardown::empty_cluster;
 
 /// What became of a cluster that was destroyed.
@@ -35,6 +37,18 @@ pub struct LeftOver {
 }
 
 impl Destroyed {
+    /// What an interruption leaves.
+    fn stopped(mut self, reached: &[(&Machine, HostFacts)]) -> Self {
+        for (machine, _) in reached {
+            self.leave(
+                Some(machine.host()),
+                "it was not begun with: interrupted".to_owned(),
+                "run the same command again",
+            );
+        }
+        self
+    }
+
     fn leave(&mut self, host: Option<&str>, what: String, fix: &str) {
         self.left.push(LeftOver {
             host: host.map(str::to_owned),
@@ -51,12 +65,14 @@ const ANSWER: Duration = Duration::from_secs(10);
 /// then, on all machines at once, the engine that BCM installed, with its notes. An engine that
 /// was there before, or that `keep_engine` asks to keep, leaves the cluster and stays.
 ///
-/// A machine that cannot be reached does not block the others: it is listed with what to do.
+/// A machine that cannot be reached does not block the others: it is listed with what to do. So is
+/// every machine that is not begun with because of `interrupted`, which is asked between phases.
 pub async fn destroy(
     machines: &[(String, Result<Machine, String>)],
     flavour: Flavour,
     keep_engine: bool,
     progress: &SharedProgress,
+    interrupted: impl Fn() -> bool,
 ) -> Destroyed {
     let mut destroyed = Destroyed::default();
     let mut reached = Vec::new();
@@ -77,9 +93,12 @@ pub async fn destroy(
             ),
         }
     }
+    if interrupted() {
+        return destroyed.stopped(&reached);
+    }
     let clients = connect(&reached, flavour).await;
     match clients.iter().flatten().next() {
-        Some(client) => match empty_cluster(client).await {
+        Some(client) => match watched(progress, "empty the cluster", empty_cluster(client)).await {
             Ok(removed) => destroyed.removed.extend(removed),
             Err(error) => progress.note(
                 Level::Warning,
@@ -91,6 +110,9 @@ pub async fn destroy(
             "no member answers: the machines are cleared one by one",
         ),
     }
+    if interrupted() {
+        return destroyed.stopped(&reached);
+    }
     let staying: Vec<(&Machine, &Client)> = reached
         .iter()
         .zip(&clients)
@@ -100,11 +122,13 @@ pub async fn destroy(
     leave(&staying, &mut destroyed).await;
     let cleared = reached.iter().map(|(machine, facts)| async move {
         let keep = keep_engine || !facts.engine_is_ours();
-        (
-            machine,
-            keep,
-            remove(machine.remote().as_ref(), machine.host(), flavour, keep).await,
-        )
+        let host = machine.host();
+        let name = match keep {
+            true => format!("{host}: leave the cluster, keep {flavour}"),
+            false => format!("{host}: remove {flavour}"),
+        };
+        let removed = remove(machine.remote().as_ref(), host, flavour, keep);
+        (machine, keep, watched(progress, &name, removed).await)
     });
     for (machine, keep, result) in join_all(cleared).await {
         match result {
@@ -143,16 +167,20 @@ pub enum ClearError {
 }
 
 /// Takes back what BCM did to one machine whose cluster has gone on without it: one that could
-/// not be reached when its cluster was destroyed, or when it was removed by force.
+/// not be reached when its cluster was destroyed, or when it was removed by force. Without
+/// `flavour`, the engine is the one that is installed there. Gives the engine back.
 ///
 /// # Errors
 /// It is part of a cluster that works, or could not be cleared.
 pub async fn clear_machine(
     machine: &Machine,
-    flavour: Flavour,
+    flavour: Option<Flavour>,
     keep_engine: bool,
-) -> Result<(), ClearError> {
+) -> Result<Flavour, ClearError> {
     let (facts, _) = machine.facts().await?;
+    let flavour = flavour
+        .or_else(|| installed(&facts).first().copied())
+        .unwrap_or(Flavour::Incus);
     let reached = [(machine, facts)];
     if connect(&reached, flavour).await.iter().any(Option::is_some) {
         return Err(ClearError::Member {
@@ -163,7 +191,7 @@ pub async fn clear_machine(
     remove(machine.remote().as_ref(), machine.host(), flavour, keep)
         .await
         .map_err(MachineError::from)?;
-    Ok(())
+    Ok(flavour)
 }
 
 /// Clients of those engines that answer quickly.

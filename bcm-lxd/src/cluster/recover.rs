@@ -1,5 +1,6 @@
 //! Brings a cluster back that lost its quorum.
 
+use std::fmt;
 use std::time::Duration;
 
 use bcm_ssh::{Command, Privilege, RunError};
@@ -20,6 +21,20 @@ pub struct Survivor {
     pub open_bytes: u64,
     /// The machine.
     pub host: String,
+}
+
+impl fmt::Display for Survivor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            index,
+            open_bytes,
+            host,
+        } = self;
+        write!(
+            f,
+            "{host}: database up to entry {index}, and {open_bytes} bytes more"
+        )
+    }
 }
 
 /// The cluster could not be brought back.

@@ -13,7 +13,20 @@ if [ "$2" = remove ]; then
             sort -u | comm -13 "$notes/packages.before" -)
     fi
     if [ -n "$packages" ]; then
-        systemctl stop "$engine.service" "$engine.socket" >/dev/null 2>&1 || true
+        # One whose cluster is gone waits for it for minutes.
+        timeout 20 systemctl stop "$engine.socket" "$engine.service" >/dev/null 2>&1 ||
+            systemctl kill --signal=KILL "$engine.service" >/dev/null 2>&1 || true
+        # Instances outlive their engine.
+        for process in /proc/[0-9]*; do
+            command=$(tr '\0' ' ' <"$process/cmdline" 2>/dev/null) || continue
+            case $command in
+            "[lxc monitor] /var/lib/$engine/"*)
+                name=$(printf '%s' "$command" | sed 's/ *$//; s/.* //')
+                echo 1 >"/sys/fs/cgroup/lxc.payload.$name/cgroup.kill" || true
+                kill -KILL "${process#/proc/}" || true
+                ;;
+            esac 2>/dev/null
+        done
         # Engines leave their table of the firewall; the tool for it may be among the packages.
         nft delete table inet "$engine" >/dev/null 2>&1 || true
         # shellcheck disable=SC2086

@@ -1,21 +1,21 @@
 //! `bcm cluster create`, `plan` and `add`: the same code, with and without changes.
 
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, Write};
 
 use bcm_lxd::cluster::{
-    ApplyOptions, ClusterSpec, Finding, MemberSpec, Plan, PlanError, Severity, apply, health,
-    observe, plan,
+    ApplyError, ApplyOptions, ClusterSpec, Finding, MemberSpec, Plan, PlanError, Severity,
+    StepError, apply, health, observe, plan,
 };
 use bcm_lxd::host::Machine;
 use serde::Serialize;
 
-use super::Chosen;
+use super::{Chosen, ask, keep_log, with_log};
 use crate::args::cluster::{AddCommand, Driver, SpecArgs};
 use crate::commands::Context;
 use crate::connect::Reach;
 use crate::diagnostics::Failure;
 use crate::exit_code::ExitCode;
-use crate::interrupt;
+use crate::interrupt::{self, Words};
 use crate::printer::Show;
 use crate::registry::Known;
 use crate::settings::cluster::{ClusterSettingsError, resolve};
@@ -72,15 +72,20 @@ pub(super) async fn run(
     args: &SpecArgs,
     dry_run: bool,
 ) -> Result<ExitCode, Failure> {
-    let spec = match resolve(&context.settings, args) {
-        Err(ClusterSettingsError::NoMachines) if io::stdin().is_terminal() => {
-            resolve(&context.settings, &ask(args)?)
+    let (spec, asked) = match resolve(&context.settings, args) {
+        Err(ClusterSettingsError::NoMachines) if ask::somebody(context) => {
+            (resolve(&context.settings, &ask::machines(args)?), true)
         }
-        result => result,
+        result => (result, false),
     };
     let spec = spec.map_err(|error| Failure::new(error).with_code(ExitCode::Usage))?;
     let reach = Reach::new(context, &args.reach, None);
-    make(context, &spec, &reach, dry_run).await
+    let mode = match (dry_run, asked) {
+        (true, _) => Mode::DryRun,
+        (_, true) => Mode::Confirm,
+        _ => Mode::Apply,
+    };
+    make(context, &spec, &reach, mode).await
 }
 
 /// Adds machines to a cluster that is there.
@@ -88,6 +93,8 @@ pub(super) async fn add(context: &Context, args: &AddCommand) -> Result<ExitCode
     let chosen = Chosen::new(context, &args.reach)?;
     let known = SpecArgs {
         name: Some(chosen.name.clone()),
+        // Each host says itself how it is reached; a cluster of this machine grows, too.
+        driver: Some(Driver::Ssh),
         host: chosen
             .known
             .hosts
@@ -103,52 +110,59 @@ pub(super) async fn add(context: &Context, args: &AddCommand) -> Result<ExitCode
         bcm_lxd::Flavour::Lxd => bcm_lxd::cluster::EngineChoice::Lxd,
         bcm_lxd::Flavour::Incus => bcm_lxd::cluster::EngineChoice::Incus,
     };
-    make(context, &spec, &chosen.reach, args.dry_run).await
+    let mode = match args.dry_run {
+        true => Mode::DryRun,
+        false => Mode::Apply,
+    };
+    make(context, &spec, &chosen.reach, mode).await
 }
 
-/// Asks which machines, as a person at a terminal expects.
-fn ask(args: &SpecArgs) -> Result<SpecArgs, Failure> {
-    let mut args = args.clone();
-    let mut out = io::stderr();
-    let question = "Make the cluster of (l)ocal: this machine, or (s)sh: other machines? ";
-    let answer = ask_line(&mut out, question).map_err(Failure::new)?;
-    match answer.as_str() {
-        "l" | "local" => args.driver = Some(Driver::Local),
-        "s" | "ssh" => {
-            let question = "Machines, as user@host, separated by spaces: ";
-            let hosts = ask_line(&mut out, question).map_err(Failure::new)?;
-            args.host = hosts.split_whitespace().map(str::to_owned).collect();
-        }
-        _ => return Err(Failure::usage("nothing was chosen")),
-    }
-    Ok(args)
+/// What to do with the plan.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Mode {
+    /// Show it.
+    DryRun,
+    /// Show it, and ask.
+    Confirm,
+    /// Do it.
+    Apply,
 }
 
-fn ask_line(out: &mut dyn Write, question: &str) -> io::Result<String> {
-    write!(out, "{question}")?;
-    out.flush()?;
-    let mut line = String::new();
-    io::stdin().read_line(&mut line)?;
-    Ok(line.trim().to_owned())
-}
+/// What is said while a cluster is made.
+const WORDS: Words = Words {
+    first: "stopping after the step that runs; once more stops at once",
+    second: Some(
+        "stopped in the middle of a step; the same command goes on from what it finds, \
+         `bcm cluster destroy` takes back what was done",
+    ),
+};
 
 async fn make(
     context: &Context,
     spec: &ClusterSpec,
     reach: &Reach,
-    dry_run: bool,
+    mode: Mode,
 ) -> Result<ExitCode, Failure> {
     spec.validate()
         .map_err(|error| Failure::new(error).with_code(ExitCode::Usage))?;
-    let cancel = interrupt::watch(&context.reporter).map_err(Failure::new)?;
+    let cancel = interrupt::watch_saying(&context.reporter, WORDS).map_err(Failure::new)?;
+    let nothing = || Failure::interrupted("interrupted; nothing was changed");
+    if mode != Mode::DryRun {
+        keep_log(context, "create");
+    }
     let hosts: Vec<String> = spec.members.iter().map(|m| m.host.clone()).collect();
     context
         .reporter
         .say(&format!("connecting to {}", hosts.join(", ")));
-    let machines = connected(context, reach, &hosts).await?;
-    let observed = observe(&machines)
-        .await
-        .map_err(|errors| all_of(context, errors))?;
+    let looked = async {
+        let machines = connected(context, reach, &hosts).await?;
+        let observed = observe(&machines)
+            .await
+            .map_err(|errors| all_of(context, errors))?;
+        Ok::<_, Failure>((machines, observed))
+    };
+    let looked = cancel.run_until_cancelled(looked).await;
+    let (machines, observed) = looked.ok_or_else(nothing)??;
     let (plan, warnings) = match plan(spec, &observed) {
         Ok(result) => result,
         Err(PlanError::Checks(findings)) => {
@@ -162,16 +176,27 @@ async fn make(
     let mut created = Created {
         cluster: &spec.name,
         engine: plan.flavour,
-        dry_run,
+        dry_run: mode == Mode::DryRun,
         steps: plan.steps.iter().map(ToString::to_string).collect(),
         done: &[],
         warnings: &warnings,
         healthy: None,
         survives_losses: None,
     };
-    if dry_run {
+    if mode == Mode::DryRun {
         context.printer.show(&created)?;
         return Ok(ExitCode::Done);
+    }
+    if mode == Mode::Confirm && !plan.steps.is_empty() {
+        for step in &created.steps {
+            context.reporter.say(&format!("would: {step}"));
+        }
+        let agreed = tokio::task::spawn_blocking(ask::go_on);
+        let agreed = cancel.run_until_cancelled(agreed).await;
+        let agreed = agreed.ok_or_else(nothing)?.map_err(Failure::new)??;
+        if !agreed {
+            return Err(Failure::usage("not confirmed; nothing was done"));
+        }
     }
     remember(context, spec, &plan, reach)?;
     let applied = apply(
@@ -182,26 +207,19 @@ async fn make(
         || cancel.is_cancelled(),
     )
     .await;
-    let applied = match applied {
-        Ok(applied) => applied,
-        Err(error) => {
-            let code = if cancel.is_cancelled() {
-                ExitCode::Interrupted
-            } else {
-                ExitCode::Failed
-            };
-            return Err(Failure::new(error).with_code(code).with_hint(
-                "run the same command again: it goes on from here; \
-                 `bcm cluster destroy` takes back what was done",
-            ));
-        }
-    };
+    let applied = applied.map_err(|error| not_applied(&plan, error))?;
     let reached: Vec<_> = machines
         .into_iter()
         .map(|machine| (machine.host().to_owned(), Ok(machine)))
         .collect();
     let limit = std::time::Duration::from_secs(15);
-    let health = health(&reached, plan.flavour, limit).await;
+    let health = cancel.run_until_cancelled(health(&reached, plan.flavour, limit));
+    let Some(health) = health.await else {
+        return Err(Failure::interrupted(
+            "interrupted; the cluster is made, and was not looked at",
+        )
+        .with_hint("`bcm cluster status` shows how it is"));
+    };
     for problem in &health.problems {
         context.reporter.warn(problem);
     }
@@ -211,8 +229,24 @@ async fn make(
     context.printer.show(&created)?;
     Ok(match health.healthy {
         true => ExitCode::Done,
-        false => ExitCode::Unhealthy,
+        false => with_log(context, ExitCode::Unhealthy),
     })
+}
+
+/// What became of a plan that did not come to its end.
+fn not_applied(plan: &Plan, error: ApplyError) -> Failure {
+    let hint = "the same command goes on from here; \
+                `bcm cluster destroy` takes back what was done";
+    if matches!(error.source, StepError::Interrupted) {
+        let message = format!(
+            "interrupted; {} of {} steps are done, the next is: {}",
+            error.done,
+            plan.steps.len(),
+            error.step
+        );
+        return Failure::interrupted(message).with_hint(hint);
+    }
+    Failure::new(error).with_hint(hint)
 }
 
 async fn connected(

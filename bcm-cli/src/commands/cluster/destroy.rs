@@ -8,12 +8,15 @@ use bcm_lxd::cluster::{
 };
 use serde::Serialize;
 
-use super::{Chosen, as_text};
+use super::{Chosen, as_text, ask, keep_log, registry, unless_interrupted, with_log};
 use crate::args::cluster::{ConfirmedCommand, DestroyCommand};
 use crate::commands::Context;
+use crate::connect::Reach;
 use crate::diagnostics::Failure;
 use crate::exit_code::ExitCode;
+use crate::interrupt::{self, Words};
 use crate::printer::Show;
+use crate::registry::RegistryError;
 
 /// Asks for `word` to be typed, unless that was taken care of with `--yes`.
 fn confirm(args: &ConfirmedCommand, what: &str, word: &str) -> Result<(), Failure> {
@@ -26,13 +29,7 @@ fn confirm(args: &ConfirmedCommand, what: &str, word: &str) -> Result<(), Failur
                 .with_hint("give --yes if that is what you want"),
         );
     }
-    let mut out = io::stderr();
-    let mut line = String::new();
-    write!(out, "{what}.\nType {word} to go on: ")
-        .and_then(|()| out.flush())
-        .and_then(|()| io::stdin().read_line(&mut line))
-        .map_err(Failure::new)?;
-    if line.trim() == word {
+    if ask::line(&format!("{what}.\nType {word} to go on: "))? == word {
         Ok(())
     } else {
         Err(Failure::usage("not confirmed; nothing was done"))
@@ -42,7 +39,8 @@ fn confirm(args: &ConfirmedCommand, what: &str, word: &str) -> Result<(), Failur
 /// What `destroy` and `clear` answer.
 #[derive(Debug, Serialize)]
 struct TakenAway {
-    cluster: String,
+    /// `null` where the machine's cluster is not known any more.
+    cluster: Option<String>,
     dry_run: bool,
     #[serde(flatten)]
     result: Destroyed,
@@ -75,10 +73,10 @@ impl Show for TakenAway {
 
 /// Takes a cluster away.
 pub(super) async fn run(context: &Context, args: &DestroyCommand) -> Result<ExitCode, Failure> {
-    let mut chosen = Chosen::new(context, &args.confirmed.reach)?;
     if !args.host.is_empty() {
-        return clear_hosts(context, args, chosen).await;
+        return clear_hosts(context, args).await;
     }
+    let mut chosen = Chosen::new(context, &args.confirmed.reach)?;
     let hosts = chosen.known.hosts.join(", ");
     if args.confirmed.dry_run {
         let result = Destroyed {
@@ -94,7 +92,7 @@ pub(super) async fn run(context: &Context, args: &DestroyCommand) -> Result<Exit
             left: Vec::new(),
         };
         context.printer.show(&TakenAway {
-            cluster: chosen.name,
+            cluster: Some(chosen.name),
             dry_run: true,
             result,
         })?;
@@ -105,9 +103,19 @@ pub(super) async fn run(context: &Context, args: &DestroyCommand) -> Result<Exit
         chosen.name
     );
     confirm(&args.confirmed, &what, &chosen.name)?;
-    let machines = as_text(chosen.machines(context).await);
-    let progress = context.reporter.progress();
-    let result = destroy(&machines, chosen.known.engine, args.keep_engine, &progress).await;
+    keep_log(context, "destroy");
+    let cancel = interrupt::watch_saying(&context.reporter, WORDS).map_err(Failure::new)?;
+    let machines = cancel.run_until_cancelled(chosen.machines(context)).await;
+    let machines =
+        machines.ok_or_else(|| Failure::interrupted("interrupted; nothing was removed"))?;
+    let result = destroy(
+        &as_text(machines),
+        chosen.known.engine,
+        args.keep_engine,
+        &context.reporter.progress(),
+        || cancel.is_cancelled(),
+    )
+    .await;
     let unreached: Vec<String> = result
         .left
         .iter()
@@ -120,25 +128,35 @@ pub(super) async fn run(context: &Context, args: &DestroyCommand) -> Result<Exit
         chosen.known.hosts.retain(|host| unreached.contains(host));
         chosen.registry.remember(&chosen.name, chosen.known)?;
     }
-    let code = if result.left.is_empty() {
-        ExitCode::Done
-    } else {
-        ExitCode::Partial
+    let code = match (result.left.is_empty(), cancel.is_cancelled()) {
+        (true, _) => ExitCode::Done,
+        (false, true) => ExitCode::Interrupted,
+        (false, false) => ExitCode::Partial,
     };
     context.printer.show(&TakenAway {
-        cluster: chosen.name,
+        cluster: Some(chosen.name),
         dry_run: false,
         result,
     })?;
-    Ok(code)
+    Ok(with_log(context, code))
 }
 
-/// Clears machines whose cluster is gone, or has gone on without them.
-async fn clear_hosts(
-    context: &Context,
-    args: &DestroyCommand,
-    mut chosen: Chosen,
-) -> Result<ExitCode, Failure> {
+/// What is said while a cluster is taken away.
+const WORDS: Words = Words {
+    first: "stopping after what runs; once more stops at once",
+    second: Some("stopped in the middle; the same command goes on from what it finds"),
+};
+
+/// Clears machines whose cluster is gone, or has gone on without them; their cluster need not be
+/// known any more.
+async fn clear_hosts(context: &Context, args: &DestroyCommand) -> Result<ExitCode, Failure> {
+    let reach_args = &args.confirmed.reach;
+    let mut registry = registry(context)?;
+    let known = match registry.find(reach_args.cluster.as_deref()) {
+        Ok((name, known)) => Some((name.to_owned(), known.clone())),
+        Err(RegistryError::NoneActive) => None,
+        Err(error) => return Err(error.into()),
+    };
     let hosts = args.host.join(", ");
     let dry_run = args.confirmed.dry_run;
     let mut result = Destroyed::default();
@@ -148,25 +166,43 @@ async fn clear_hosts(
             .push(format!("what BCM installed on {hosts}"));
     } else {
         let what = format!("This clears {hosts} of what BCM installed, with all data");
-        confirm(&args.confirmed, &what, &chosen.name)?;
-        for (host, machine) in chosen.reach.all(context, &args.host).await {
+        let word = known.as_ref().map_or(&args.host[0], |(name, _)| name);
+        confirm(&args.confirmed, &what, word)?;
+        keep_log(context, "destroy");
+        let ssh_config = known
+            .as_ref()
+            .and_then(|(_, known)| known.ssh_config.as_ref());
+        let reach = Reach::new(context, reach_args, ssh_config);
+        let engine = known.as_ref().map(|(_, known)| known.engine);
+        let cancel = interrupt::watch_saying(&context.reporter, WORDS).map_err(Failure::new)?;
+        let machines = cancel
+            .run_until_cancelled(reach.all(context, &args.host))
+            .await;
+        let machines =
+            machines.ok_or_else(|| Failure::interrupted("interrupted; nothing was removed"))?;
+        let mut cleared = Vec::new();
+        for (host, machine) in machines {
+            if cancel.is_cancelled() {
+                return Err(Failure::interrupted(format!("interrupted before {host}"))
+                    .with_hint("run the same command again"));
+            }
             let machine = machine.map_err(Failure::new)?;
-            clear_machine(&machine, chosen.known.engine, args.keep_engine)
+            let engine = clear_machine(&machine, engine, args.keep_engine)
                 .await
                 .map_err(Failure::new)?;
-            chosen.known.hosts.retain(|known| *known != host);
-            result
-                .removed
-                .push(format!("{host}: {}", chosen.known.engine));
+            result.removed.push(format!("{host}: {engine}"));
+            cleared.push(host);
         }
-        if chosen.known.hosts.is_empty() {
-            chosen.registry.forget(&chosen.name)?;
-        } else {
-            chosen.registry.remember(&chosen.name, chosen.known)?;
+        if let Some((name, mut known)) = known.clone() {
+            known.hosts.retain(|host| !cleared.contains(host));
+            match known.hosts.is_empty() {
+                true => registry.forget(&name)?,
+                false => registry.remember(&name, known)?,
+            }
         }
     }
     context.printer.show(&TakenAway {
-        cluster: chosen.name,
+        cluster: known.map(|(name, _)| name),
         dry_run,
         result,
     })?;
@@ -193,12 +229,13 @@ pub(super) async fn clear(context: &Context, args: &ConfirmedCommand) -> Result<
             chosen.name
         );
         confirm(args, &what, &chosen.name)?;
-        clear_project(&client, PROJECT)
-            .await
-            .map_err(Failure::new)?
+        keep_log(context, "clear");
+        let cleared = async { clear_project(&client, PROJECT).await.map_err(Failure::new) };
+        let left = "what was not removed yet is still there; the same command goes on";
+        unless_interrupted(context, left, cleared).await?
     };
     context.printer.show(&TakenAway {
-        cluster: chosen.name,
+        cluster: Some(chosen.name),
         dry_run: args.dry_run,
         result: Destroyed {
             removed: result,
@@ -220,11 +257,7 @@ struct Answer {
 impl Show for Answer {
     fn text(&self, out: &mut dyn Write) -> io::Result<()> {
         for survivor in &self.survivors {
-            writeln!(
-                out,
-                "{}: database up to entry {}, and {} bytes more",
-                survivor.host, survivor.index, survivor.open_bytes
-            )?;
+            writeln!(out, "{survivor}")?;
         }
         let Some(recovered) = &self.recovered else {
             return writeln!(out, "nothing was done");
@@ -243,6 +276,12 @@ impl Show for Answer {
         Ok(())
     }
 }
+
+/// What is said while a database is recovered.
+const RECOVER: Words = Words {
+    first: "a recovery is not left in the middle: it ends in a moment; once more stops waiting for it",
+    second: Some("the recovery goes on there; `bcm cluster status` shows how it ended"),
+};
 
 /// Lets the survivor with the newest database go on alone.
 pub(super) async fn recover(
@@ -277,7 +316,13 @@ pub(super) async fn recover(
             newest.host(),
             chosen.name
         );
+        for survivor in &answer.survivors {
+            context.reporter.say(&survivor.to_string());
+        }
         confirm(args, &what, &chosen.name)?;
+        keep_log(context, "recover");
+        // Bounded by its own deadline; half of it would be worse than all of it.
+        let _ignored = interrupt::watch_saying(&context.reporter, RECOVER).map_err(Failure::new)?;
         answer.recovered = Some(bring_back(newest, engine).await.map_err(Failure::new)?);
     }
     context.printer.show(&answer)?;

@@ -6,7 +6,7 @@ use bcm_lxd::cluster::{RemovedMember, remove_member, set_service};
 use bcm_lxd::types::MemberStateAction;
 use serde::Serialize;
 
-use super::Chosen;
+use super::{Chosen, keep_log, unless_interrupted};
 use crate::args::cluster::{MemberCommand, RemoveCommand};
 use crate::commands::Context;
 use crate::diagnostics::Failure;
@@ -80,9 +80,15 @@ pub(super) async fn remove(context: &Context, args: &RemoveCommand) -> Result<Ex
     else {
         return Err(Failure::usage("no other member of the cluster answers"));
     };
-    let member = remove_member(client, &args.member, args.force)
-        .await
-        .map_err(Failure::new)?;
+    keep_log(context, "remove");
+    let removing = async {
+        remove_member(client, &args.member, args.force)
+            .await
+            .map_err(Failure::new)
+    };
+    let unfinished = "the cluster may still be at it: `bcm cluster status` shows how it is, and the \
+                      same command goes on";
+    let member = unless_interrupted(context, unfinished, removing).await?;
     let mut host = None;
     if let Some((at, machine, _, _)) = clients.iter().find(|(_, _, _, name)| *name == args.member) {
         let cleared =
@@ -168,9 +174,18 @@ async fn serve(
 ) -> Result<ExitCode, Failure> {
     let chosen = Chosen::new(context, &args.reach)?;
     let client = chosen.client(context).await?;
-    set_service(&client, &args.member, action)
-        .await
-        .map_err(Failure::new)?;
+    let command = match action {
+        MemberStateAction::Evacuate => "evacuate",
+        MemberStateAction::Restore => "restore",
+    };
+    keep_log(context, command);
+    let served = async {
+        set_service(&client, &args.member, action)
+            .await
+            .map_err(Failure::new)
+    };
+    let unfinished = "the cluster may still be at it: `bcm cluster status` shows how it is";
+    unless_interrupted(context, unfinished, served).await?;
     context.reporter.say(&format!("{} {done}", args.member));
     Ok(ExitCode::Done)
 }

@@ -1,5 +1,6 @@
 //! `bcm cluster`.
 
+mod ask;
 mod create;
 mod destroy;
 mod known;
@@ -14,7 +15,9 @@ use crate::args::cluster::{ClusterCommand, ReachArgs};
 use crate::connect::{Reach, ReachError};
 use crate::diagnostics::Failure;
 use crate::exit_code::ExitCode;
+use crate::interrupt::{self, Words};
 use crate::registry::{Known, Registry, RegistryError};
+use crate::run_log::RunLog;
 
 /// Carries out `bcm cluster …`.
 pub(super) fn run(context: &Context, command: &ClusterCommand) -> Result<ExitCode, Failure> {
@@ -32,6 +35,47 @@ pub(super) fn run(context: &Context, command: &ClusterCommand) -> Result<ExitCod
         ClusterCommand::Recover(args) => block_on(destroy::recover(context, args)),
         ClusterCommand::Clear(args) => block_on(destroy::clear(context, args)),
         ClusterCommand::Destroy(args) => block_on(destroy::run(context, args)),
+    }
+}
+
+/// Keeps a log of what `command` does from here on.
+fn keep_log(context: &Context, command: &str) {
+    let folder = context.settings.environment().state_folder();
+    match RunLog::begin(&folder, command) {
+        Ok(log) => context.reporter.keep(log),
+        Err(error) => context
+            .reporter
+            .warn(&format!("no log is kept in {}: {error}", folder.display())),
+    }
+}
+
+/// Says where the log is when a command ended with something to look into, and gives `code` back.
+fn with_log(context: &Context, code: ExitCode) -> ExitCode {
+    if code != ExitCode::Done
+        && let Some(log) = context.reporter.log()
+    {
+        context
+            .reporter
+            .say(&format!("log: {}", log.path().display()));
+    }
+    code
+}
+
+/// Does `work`, which may be left at any moment, until it is done or the first signal comes.
+/// `left` says what is to be known then.
+async fn unless_interrupted<T>(
+    context: &Context,
+    left: &str,
+    work: impl Future<Output = Result<T, Failure>>,
+) -> Result<T, Failure> {
+    let words = Words {
+        first: "stopping",
+        second: None,
+    };
+    let cancel = interrupt::watch_saying(&context.reporter, words).map_err(Failure::new)?;
+    match cancel.run_until_cancelled(work).await {
+        Some(result) => result,
+        None => Err(Failure::interrupted(format!("interrupted; {left}"))),
     }
 }
 
