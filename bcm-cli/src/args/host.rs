@@ -1,5 +1,7 @@
 //! `bcm host`.
 
+use std::path::PathBuf;
+
 use clap::{Args, Subcommand};
 
 use super::cluster::{Engine, ReachArgs, SpecArgs, Storage};
@@ -12,6 +14,12 @@ pub(crate) enum HostCommand {
     /// Looks where `cluster create` looks, and changes nothing. Exit code 4 when something would
     /// stop a cluster.
     Check(CheckCommand),
+    /// Make a fresh machine one that a cluster can be made of
+    ///
+    /// A user who may use sudo, with your key; packages; a clock that is kept; sshd that takes keys
+    /// only. Running it again does nothing where nothing is to be done. It notes what it changes in
+    /// /var/lib/bcm-host there, and `--undo` takes that back.
+    Prepare(PrepareCommand),
 }
 
 /// `bcm host check`.
@@ -43,4 +51,52 @@ impl CheckCommand {
             ..SpecArgs::default()
         }
     }
+}
+
+/// `bcm host prepare`.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct PrepareCommand {
+    /// The machine, and who may use sudo there: user@host[:port], or `local` for this one
+    #[arg(required_unless_present = "print_script", value_name = "HOST")]
+    pub(crate) host: Option<String>,
+
+    /// The user to make
+    #[arg(long, value_name = "NAME", default_value = "bcm")]
+    pub(crate) user: bcm_lxd::host::prepare::UserName,
+
+    /// A file with a public key that may log in as that user; may be given several times [default:
+    /// the first of ~/.ssh/id_ed25519.pub, id_ecdsa.pub, id_rsa.pub that there is]
+    #[arg(long, value_name = "FILE")]
+    pub(crate) key: Vec<PathBuf>,
+
+    /// The engine whose group the user is put into [default: auto]
+    #[arg(long, value_enum, value_name = "ENGINE")]
+    pub(crate) engine: Option<Engine>,
+
+    /// Install the programs of this storage driver, too
+    #[arg(long, value_enum, value_name = "DRIVER")]
+    pub(crate) storage: Option<Storage>,
+
+    /// Leave the clock to others
+    #[arg(long)]
+    pub(crate) no_time_sync: bool,
+
+    /// Have security updates installed every day
+    #[arg(long)]
+    pub(crate) unattended_upgrades: bool,
+
+    /// Take back what was changed
+    #[arg(long, conflicts_with_all = ["key", "engine", "storage", "no_time_sync", "unattended_upgrades"])]
+    pub(crate) undo: bool,
+
+    /// Show what would be changed, and change nothing
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+
+    /// Write the script to stdout, for a machine that is only reached by its console
+    #[arg(long, conflicts_with_all = ["host", "dry_run"])]
+    pub(crate) print_script: bool,
+
+    #[command(flatten)]
+    pub(crate) reach: ReachArgs,
 }

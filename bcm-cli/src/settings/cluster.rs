@@ -71,19 +71,10 @@ pub(crate) fn resolve(
         spec.name.clone_from(name);
     }
     if let Some(engine) = args.engine {
-        spec.engine = match engine {
-            Engine::Lxd => EngineChoice::Lxd,
-            Engine::Incus => EngineChoice::Incus,
-            Engine::Auto => EngineChoice::Auto,
-        };
+        spec.engine = engine.into();
     }
     if let Some(storage) = args.storage {
-        spec.storage.driver = match storage {
-            Storage::Dir => StorageDriver::Dir,
-            Storage::Btrfs => StorageDriver::Btrfs,
-            Storage::Zfs => StorageDriver::Zfs,
-            Storage::Lvm => StorageDriver::Lvm,
-        };
+        spec.storage.driver = storage.into();
     }
     if args.storage_size.is_some() {
         spec.storage.size.clone_from(&args.storage_size);
@@ -98,4 +89,25 @@ pub(crate) fn resolve(
         spec.network.uplink.clone_from(&args.uplink);
     }
     Ok(spec)
+}
+
+impl From<Engine> for EngineChoice {
+    fn from(engine: Engine) -> Self {
+        match engine {
+            Engine::Lxd => Self::Lxd,
+            Engine::Incus => Self::Incus,
+            Engine::Auto => Self::Auto,
+        }
+    }
+}
+
+impl From<Storage> for StorageDriver {
+    fn from(storage: Storage) -> Self {
+        match storage {
+            Storage::Dir => Self::Dir,
+            Storage::Btrfs => Self::Btrfs,
+            Storage::Zfs => Self::Zfs,
+            Storage::Lvm => Self::Lvm,
+        }
+    }
 }

@@ -30,12 +30,11 @@ pub enum InstallError {
 /// Package lists and mirrors may be slow; a machine that hangs is given up after this.
 const LIMIT: Duration = Duration::from_secs(15 * 60);
 
-/// The packages that were there before are noted first, and those that came are noted last, so
-/// that a run that was interrupted in between still knows what to take back. Nothing that somebody
-/// else installs later is ever in the note.
-const APT_INSTALL: &str = include_str!("apt-install.sh");
+/// The functions that both scripts use.
+pub(super) const PACKAGES: &str = include_str!("packages.sh");
+const APT_INSTALL: &str = concat!(include_str!("packages.sh"), include_str!("apt-install.sh"));
 const SNAP_INSTALL: &str = include_str!("snap-install.sh");
-const REMOVE: &str = include_str!("remove.sh");
+const REMOVE: &str = concat!(include_str!("packages.sh"), include_str!("remove.sh"));
 
 /// Installs `flavour`. Running it again finishes what was interrupted.
 pub(super) async fn install(

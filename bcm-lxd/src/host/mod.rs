@@ -5,6 +5,7 @@ mod facts;
 mod install;
 mod machine;
 mod parse;
+pub mod prepare;
 mod socket;
 
 pub use engine::{EnginePackages, engine_packages};

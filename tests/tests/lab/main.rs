@@ -6,6 +6,7 @@
 
 mod cleanup;
 mod machines;
+mod prepare;
 mod shared;
 mod ssh;
 
@@ -20,7 +21,7 @@ type Test = (&'static str, fn() -> Outcome);
 
 /// The tests of all modules.
 fn tests() -> Vec<Test> {
-    [machines::TESTS, ssh::TESTS, cleanup::TESTS].concat()
+    [machines::TESTS, ssh::TESTS, prepare::TESTS, cleanup::TESTS].concat()
 }
 
 fn main() {

@@ -1,6 +1,7 @@
 //! `bcm host`.
 
 mod check;
+mod prepare;
 
 use super::{Context, block_on};
 use crate::args::host::HostCommand;
@@ -11,5 +12,6 @@ use crate::exit_code::ExitCode;
 pub(super) fn run(context: &Context, command: &HostCommand) -> Result<ExitCode, Failure> {
     match command {
         HostCommand::Check(args) => block_on(check::run(context, args)),
+        HostCommand::Prepare(args) => block_on(prepare::run(context, args)),
     }
 }

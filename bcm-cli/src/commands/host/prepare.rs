@@ -1,0 +1,217 @@
+//! `bcm host prepare`.
+
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use bcm_lxd::cluster::{EngineChoice, StorageDriver};
+use bcm_lxd::host::Machine;
+use bcm_lxd::host::prepare::{
+    InvalidKey, Mode, PrepareError, PrepareSpec, Prepared, PublicKey, confirm, prepare, undo,
+};
+use serde::Serialize;
+
+use crate::args::host::PrepareCommand;
+use crate::commands::Context;
+use crate::connect::Reach;
+use crate::diagnostics::Failure;
+use crate::exit_code::ExitCode;
+use crate::printer::Show;
+use crate::settings::cluster::LOCAL;
+
+/// How often, a second apart, a new connection is tried again.
+const TRIES: u32 = 10;
+
+/// What `prepare` answers.
+#[derive(Debug, Serialize)]
+struct Answer {
+    host: String,
+    dry_run: bool,
+    undo: bool,
+    #[serde(flatten)]
+    prepared: Prepared,
+    /// How to reach the machine from now on.
+    reach: Option<String>,
+}
+
+/// No key can be read.
+#[derive(Debug, thiserror::Error)]
+enum KeyError {
+    #[error("there is no public key in {}", .0.display())]
+    None(PathBuf),
+    #[error("{} cannot be read", path.display())]
+    Read { path: PathBuf, source: io::Error },
+    #[error("{}: {source}", path.display())]
+    Invalid { path: PathBuf, source: InvalidKey },
+}
+
+/// Prepares a machine, or takes that back.
+pub(super) async fn run(context: &Context, args: &PrepareCommand) -> Result<ExitCode, Failure> {
+    let Some(host) = args.host.clone() else {
+        let script = match args.undo {
+            true => PrepareSpec::undo_script(),
+            false => spec(context, args)?.script(),
+        };
+        context.printer.raw(script.as_bytes())?;
+        return Ok(ExitCode::Done);
+    };
+    let mode = match args.dry_run {
+        true => Mode::DryRun,
+        false => Mode::Apply,
+    };
+    let (prepared, reach) = if args.undo {
+        let machine = connect(context, &Reach::new(context, &args.reach, None), &host).await?;
+        let prepared = undo(machine.remote().as_ref(), mode).await;
+        (prepared.map_err(|error| failure(context, error))?, None)
+    } else {
+        let spec = spec(context, args)?;
+        let machine = connect(context, &Reach::new(context, &args.reach, None), &host).await?;
+        let prepared = prepare(machine.remote().as_ref(), &spec, mode).await;
+        let prepared = prepared.map_err(|error| failure(context, error))?;
+        let reach = match (mode, host.as_str()) {
+            (Mode::DryRun, _) => None,
+            (Mode::Apply, LOCAL) => {
+                // Nobody can be locked out of the machine that they sit at.
+                confirm(machine.remote().as_ref())
+                    .await
+                    .map_err(Failure::new)?;
+                None
+            }
+            (Mode::Apply, _) => Some(come_back(context, args, &host, &spec).await?),
+        };
+        (prepared, reach)
+    };
+    context.printer.show(&Answer {
+        host,
+        dry_run: args.dry_run,
+        undo: args.undo,
+        prepared,
+        reach,
+    })?;
+    Ok(ExitCode::Done)
+}
+
+/// Logs in as the new user over a connection of its own, and says that it works.
+async fn come_back(
+    context: &Context,
+    args: &PrepareCommand,
+    host: &str,
+    spec: &PrepareSpec,
+) -> Result<String, Failure> {
+    let bare = host.rsplit_once('@').map_or(host, |(_, bare)| bare);
+    let host = format!("{}@{bare}", spec.user);
+    // Every connection is one of its own: this shows that sshd still takes new ones.
+    let reach = Reach::new(context, &args.reach, None);
+    let mut tries = 0;
+    let machine = loop {
+        match connect(context, &reach, &host).await {
+            Ok(machine) => break machine,
+            // While it reads its settings again, sshd may refuse connections for a moment.
+            Err(_) if tries < TRIES => {
+                tries += 1;
+                tokio::time::sleep(Duration::from_secs(1)).await;
+            }
+            Err(failure) => {
+                return Err(failure.with_hint(
+                    "the new user cannot log in from here, so sshd's settings are taken back in \
+                     two minutes; is the key of --key the one that this side uses?",
+                ));
+            }
+        }
+    };
+    confirm(machine.remote().as_ref())
+        .await
+        .map_err(|error| Failure::new(error).with_hint("the new user cannot use sudo"))?;
+    Ok(host)
+}
+
+async fn connect(context: &Context, reach: &Reach, host: &str) -> Result<Machine, Failure> {
+    let mut machines = reach.all(context, &[host.to_owned()]).await;
+    match machines.pop() {
+        Some((_, machine)) => machine.map_err(Failure::new),
+        None => Err(Failure::usage("no machine was given")),
+    }
+}
+
+fn failure(context: &Context, error: PrepareError) -> Failure {
+    if let PrepareError::Refused { changed, .. } | PrepareError::Step { changed, .. } = &error {
+        for what in changed {
+            context.reporter.say(&format!("done before that: {what}"));
+        }
+    }
+    let hint = match &error {
+        PrepareError::Refused { changed, .. } if changed.is_empty() => "nothing was changed",
+        _ => "run the same command again to go on, or with --undo to take it back",
+    };
+    Failure::new(error).with_hint(hint)
+}
+
+fn spec(context: &Context, args: &PrepareCommand) -> Result<PrepareSpec, Failure> {
+    let mut spec = PrepareSpec::new(keys(context, &args.key).map_err(|error| {
+        Failure::new(error)
+            .with_hint(
+                "`ssh-keygen -t ed25519` makes a key; --key names the file with its public half",
+            )
+            .with_code(ExitCode::Usage)
+    })?);
+    spec.user = args.user.clone();
+    spec.engine = args.engine.map_or(EngineChoice::Auto, Into::into);
+    spec.storage = args.storage.map_or(StorageDriver::Dir, Into::into);
+    spec.time_sync = !args.no_time_sync;
+    spec.unattended_upgrades = args.unattended_upgrades;
+    Ok(spec)
+}
+
+fn keys(context: &Context, files: &[PathBuf]) -> Result<Vec<PublicKey>, KeyError> {
+    let environment = context.settings.environment();
+    if !files.is_empty() {
+        let files = files.iter().map(|file| environment.folder.join(file));
+        return files.map(|file| read_key(&file)).collect();
+    }
+    let folder = environment
+        .variable("HOME")
+        .map_or_else(|| PathBuf::from("/"), PathBuf::from)
+        .join(".ssh");
+    ["id_ed25519.pub", "id_ecdsa.pub", "id_rsa.pub"]
+        .iter()
+        .map(|name| folder.join(name))
+        .find(|path| path.is_file())
+        .map_or(Err(KeyError::None(folder)), |path| {
+            read_key(&path).map(|key| vec![key])
+        })
+}
+
+fn read_key(path: &Path) -> Result<PublicKey, KeyError> {
+    let text = std::fs::read_to_string(path).map_err(|source| KeyError::Read {
+        path: path.to_owned(),
+        source,
+    })?;
+    text.trim().parse().map_err(|source| KeyError::Invalid {
+        path: path.to_owned(),
+        source,
+    })
+}
+
+impl Show for Answer {
+    fn text(&self, out: &mut dyn Write) -> io::Result<()> {
+        for change in &self.prepared.changes {
+            match self.dry_run {
+                true => writeln!(out, "would {change}")?,
+                false => writeln!(out, "- {change}")?,
+            }
+        }
+        for kept in &self.prepared.kept {
+            writeln!(out, "kept: {kept}")?;
+        }
+        let done = match (self.prepared.changes.len(), self.dry_run) {
+            (0, _) => "no changes".to_owned(),
+            (n, true) => format!("{n} changes; nothing was done"),
+            (n, false) => format!("{n} changes"),
+        };
+        writeln!(out, "{}: {done}", self.host)?;
+        if let Some(reach) = &self.reach {
+            writeln!(out, "ready: bcm cluster create --host {reach}")?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,90 @@
+# Functions for scripts that run as root: Debian's packages that BCM brings to a machine, and their
+# removal. $notes is the folder of the notes about them.
+export DEBIAN_FRONTEND=noninteractive
+packages_there() { dpkg-query -W -f '${db:Status-Abbrev} ${Package}\n' | sed -n 's/^ii *//p' | sort -u; }
+
+# Users and groups by name; the ranges of ids that they may map, whole lines.
+entries() {
+    case $1 in
+    passwd | group) cut -d: -f1 "/etc/$1" | sort ;;
+    *) sort "/etc/$1" 2>/dev/null || true ;;
+    esac
+}
+
+# Adds stdin to a sorted note.
+add_to_note() {
+    touch "$notes/$1"
+    sort -u - "$notes/$1" >"$notes/$1.new"
+    mv "$notes/$1.new" "$notes/$1"
+}
+
+# What has come since the notes were begun goes into them.
+note_packages() {
+    [ -e "$notes/packages.before" ] || return 0
+    # Packages leave the users, groups and ranges of ids that they made when they are purged.
+    for file in passwd group subuid subgid; do
+        entries "$file" | comm -13 "$notes/$file.before" - | add_to_note "$file"
+    done
+    dpkg-query -W -f '${db:Status-Abbrev} ${Package}\n' | sed -n 's/^i[A-Za-z]* *//p' | sort -u |
+        comm -13 "$notes/packages.before" - | add_to_note packages
+}
+
+# Installs its arguments. The packages that were there before are noted first, and those that came
+# are noted last, so that a run that was cut off in between still knows what to take back.
+bring_packages() {
+    mkdir -p "$notes"
+    if [ ! -e "$notes/packages.before" ]; then
+        for file in passwd group subuid subgid; do
+            entries "$file" >"$notes/$file.before"
+        done
+        packages_there >"$notes/packages.before.new"
+        mv "$notes/packages.before.new" "$notes/packages.before"
+    fi
+    # A run that was cut off may have left packages half configured.
+    dpkg --configure -a >/dev/null
+    # What is downloaded is kept with the notes, so that none of it stays, whatever happens here.
+    mkdir -p "$notes/archives/partial"
+    apt install --no-install-recommends "$@" >"$notes/apt.log" 2>&1 || {
+        # The lists may be older than the mirror.
+        apt update >"$notes/apt.log" 2>&1 || { tail -n 5 "$notes/apt.log" >&2; exit 1; }
+        apt install --no-install-recommends "$@" >"$notes/apt.log" 2>&1 || {
+            grep -E '^(E|W|Err|dpkg):?' "$notes/apt.log" | tail -n 5 >&2
+            exit 1
+        }
+    }
+    note_packages
+    rm -rf "$notes"/*.before "$notes/apt.log" "$notes/archives"
+}
+
+apt() {
+    apt-get -q -y -o DPkg::Lock::Timeout=300 -o Dpkg::Options::=--force-confold \
+        -o "Dir::Cache::archives=$notes/archives/" "$@"
+}
+
+# Purges the packages in the notes.
+purge_packages() {
+    packages=$(cat "$notes/packages" 2>/dev/null || true)
+    [ -n "$packages" ] || return 0
+    # shellcheck disable=SC2086
+    apt-get -q -y -o DPkg::Lock::Timeout=300 purge $packages >"$notes/apt.log" 2>&1 || {
+        tail -n 5 "$notes/apt.log" >&2
+        exit 1
+    }
+    # Purged packages leave an empty folder of settings.
+    if printf '%s\n' "$packages" | grep -qx dnsmasq-base; then
+        rmdir /etc/dnsmasq.d 2>/dev/null || true
+    fi
+}
+
+# Removes the users, groups and ranges of ids that packages made.
+forget_accounts() {
+    for file in subuid subgid; do
+        if [ -s "$notes/$file" ]; then
+            # Written through, so that the file keeps its owner and mode.
+            grep -vxF -f "$notes/$file" "/etc/$file" >"$notes/$file.rest" || true
+            cat "$notes/$file.rest" >"/etc/$file"
+        fi
+    done
+    for name in $(cat "$notes/passwd" 2>/dev/null); do userdel "$name" >/dev/null 2>&1 || true; done
+    for name in $(cat "$notes/group" 2>/dev/null); do groupdel "$name" >/dev/null 2>&1 || true; done
+}

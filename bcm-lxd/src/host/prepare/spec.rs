@@ -1,0 +1,101 @@
+//! What a prepared machine is to be like.
+
+use std::fmt;
+use std::str::FromStr;
+
+use crate::cluster::{EngineChoice, StorageDriver};
+
+use super::{Mode, PublicKey};
+
+/// What a prepared machine is to be like.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PrepareSpec {
+    /// The user by whom BCM will work there; `bcm` by default.
+    pub user: UserName,
+    /// Who may log in as that user. There must be one, or nobody may.
+    pub keys: Vec<PublicKey>,
+    /// The engine whose group the user is put into; `Auto` takes the one that is there, or that
+    /// the machine's packages have.
+    pub engine: EngineChoice,
+    /// The storage driver whose programs are installed; `Dir` needs none.
+    pub storage: StorageDriver,
+    /// Whether something has to keep the clock; yes by default.
+    pub time_sync: bool,
+    /// Whether security updates are installed every day; no by default.
+    pub unattended_upgrades: bool,
+}
+
+impl PrepareSpec {
+    /// With the defaults, for these keys.
+    #[must_use]
+    pub fn new(keys: Vec<PublicKey>) -> Self {
+        Self {
+            user: UserName("bcm".to_owned()),
+            keys,
+            engine: EngineChoice::Auto,
+            storage: StorageDriver::Dir,
+            time_sync: true,
+            unattended_upgrades: false,
+        }
+    }
+
+    /// What the script works with. No value needs an escape: the types see to that.
+    pub(super) fn variables(&self, mode: Mode, confirm: bool) -> String {
+        let keys: Vec<String> = self.keys.iter().map(ToString::to_string).collect();
+        let group = match self.engine {
+            EngineChoice::Auto => "auto",
+            EngineChoice::Lxd => "lxd",
+            EngineChoice::Incus => "incus-admin",
+        };
+        let packages = match self.storage {
+            StorageDriver::Dir => "",
+            StorageDriver::Btrfs => "btrfs-progs",
+            StorageDriver::Zfs => "zfsutils-linux",
+            StorageDriver::Lvm => "lvm2 thin-provisioning-tools",
+        };
+        let yes = |value| if value { "yes" } else { "no" };
+        format!(
+            "dry={}\nconfirm={}\nuser='{}'\ngroup={group}\nkeys='{}'\npackages_wanted='{packages}'\n\
+             time_sync={}\nunattended={}\n",
+            yes(mode == Mode::DryRun),
+            yes(confirm),
+            self.user,
+            keys.join("\n"),
+            yes(self.time_sync),
+            yes(self.unattended_upgrades),
+        )
+    }
+}
+
+/// The name of a user, as Debian's `useradd` takes it: a letter or `_`, then letters, digits, `_`
+/// and `-`, at most 32, all small.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UserName(String);
+
+/// A text is no name of a user.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "{0:?} is no name for a user: it takes small letters, digits, `_` and `-`, 32 at most, and begins with a letter; root has no need of this"
+)]
+pub struct InvalidUser(String);
+
+impl FromStr for UserName {
+    type Err = InvalidUser;
+
+    fn from_str(text: &str) -> Result<Self, InvalidUser> {
+        let first = text.starts_with(|c: char| c.is_ascii_lowercase() || c == '_');
+        let rest = text
+            .chars()
+            .all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_' || c == '-');
+        match first && rest && text.len() <= 32 && text != "root" {
+            true => Ok(Self(text.to_owned())),
+            false => Err(InvalidUser(text.to_owned())),
+        }
+    }
+}
+
+impl fmt::Display for UserName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}

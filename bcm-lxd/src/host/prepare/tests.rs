@@ -1,0 +1,69 @@
+use std::process::{Command, Stdio};
+
+use super::*;
+
+const KEY: &str =
+    "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJ4dXc9C1hJqk0xQ4hS1dF0cW1VdVdVdVdVdVdVdVdVd me@home";
+
+#[test]
+fn keys_are_lines_that_need_no_quotes() {
+    let key: PublicKey = KEY.parse().unwrap();
+    assert_eq!(key.to_string(), KEY);
+    let hostile: PublicKey = format!("{KEY}' $(reboot); \"x\"").parse().unwrap();
+    assert_eq!(hostile.to_string(), format!("{KEY} reboot x"));
+    for wrong in [
+        "",
+        "ssh-ed25519",
+        "-----BEGIN OPENSSH PRIVATE KEY-----",
+        "command=\"x\" ssh-ed25519 AAAA",
+        "ssh-ed25519 BBBBC3NzaC1lZDI1NTE5AAAAIJ4dXc9C1hJqk0xQ4hS1dF0cW1VdVdVdVdVdVdVdVdVd",
+        &format!("{KEY}\n{KEY}"),
+        &format!("ssh-'; {KEY}"),
+    ] {
+        assert!(wrong.parse::<PublicKey>().is_err(), "{wrong}");
+    }
+}
+
+#[test]
+fn names_of_users_are_what_useradd_takes() {
+    assert!("bcm".parse::<UserName>().is_ok());
+    for wrong in [
+        "",
+        "root",
+        "Bcm",
+        "1bcm",
+        "b c",
+        "b'c",
+        "-b",
+        &"b".repeat(33),
+    ] {
+        assert!(wrong.parse::<UserName>().is_err(), "{wrong}");
+    }
+}
+
+#[test]
+fn scripts_are_whole_for_a_posix_shell() {
+    let mut spec = PrepareSpec::new(vec![KEY.parse().unwrap(), KEY.parse().unwrap()]);
+    spec.unattended_upgrades = true;
+    for script in [spec.script(), PrepareSpec::undo_script()] {
+        let mut shell = Command::new("sh")
+            .arg("-n")
+            .stdin(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        std::io::Write::write_all(&mut shell.stdin.take().unwrap(), script.as_bytes()).unwrap();
+        let output = shell.wait_with_output().unwrap();
+        assert!(output.status.success(), "{output:?}");
+        assert!(output.stderr.is_empty(), "{output:?}");
+    }
+}
+
+#[test]
+fn what_a_script_says_is_understood() {
+    let (prepared, refused) =
+        parse("did\tinstall sudo\nkept\tthe group lxd\nnoise\nrefused\tbroken: line 3\nline 4\n");
+    assert_eq!(prepared.changes, ["install sudo"]);
+    assert_eq!(prepared.kept, ["the group lxd"]);
+    assert_eq!(refused.unwrap(), "broken: line 3\nline 4");
+}
