@@ -78,13 +78,7 @@ impl Client {
         transport: impl Transport + 'static,
         options: ClientOptions,
     ) -> Result<Self, LxdError> {
-        let mut client = Self {
-            transport: Arc::new(transport),
-            options,
-            flavour: Flavour::Lxd,
-            version: String::new(),
-            project: None,
-        };
+        let mut client = Self::of_flavour(Flavour::Lxd, transport, options);
         let server = client.server().await?;
         let Some(flavour) = Flavour::from_server(&server.environment.server) else {
             return Err(LxdError::Answer {
@@ -99,6 +93,23 @@ impl Client {
         client.flavour = flavour;
         client.version = server.environment.server_version;
         Ok(client)
+    }
+
+    /// A client of a daemon that is known to be `flavour`, and is not asked. Its
+    /// [`version`](Self::version) is empty.
+    #[must_use]
+    pub fn of_flavour(
+        flavour: Flavour,
+        transport: impl Transport + 'static,
+        options: ClientOptions,
+    ) -> Self {
+        Self {
+            transport: Arc::new(transport),
+            options,
+            flavour,
+            version: String::new(),
+            project: None,
+        }
     }
 
     /// The same daemon, with instances, images, profiles, volumes and networks of `project`.

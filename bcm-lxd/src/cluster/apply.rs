@@ -13,7 +13,8 @@ use crate::flavour::Flavour;
 use crate::host::{Machine, MachineError, note_made};
 use crate::operation::WaitError;
 use crate::types::{
-    ClusterMemberPut, ClusterPut, Config, Devices, NetworksPost, Profile, Project, StoragePoolsPost,
+    ClusterMemberPut, ClusterPut, Config, Devices, EntityPost, NetworksPost, Profile, Project,
+    StoragePoolsPost,
 };
 
 use super::join::{JoinError, Joiner, join, with_port};
@@ -131,6 +132,14 @@ fn failed(step: &Step, applied: &Applied, source: StepError) -> ApplyError {
         step: step.to_string(),
         done: applied.steps.len(),
         source,
+    }
+}
+
+fn ours(name: &str, config: Config) -> EntityPost {
+    EntityPost {
+        name: name.to_owned(),
+        description: "made by BCM".to_owned(),
+        config,
     }
 }
 
@@ -294,15 +303,18 @@ impl Run<'_> {
         members: &BTreeMap<String, Config>,
     ) -> Result<(), StepError> {
         let (client, _) = self.cluster().await?;
-        if client.storage_pools().await?.iter().any(|p| p.name == name) {
+        if client
+            .storage_pools()
+            .await?
+            .iter()
+            .any(|p| p.entity.name == name)
+        {
             // Half-made by a run that was interrupted: made again from the start.
             client.delete_storage_pool(name).await?;
         }
         let pool = |config: Config| StoragePoolsPost {
-            name: name.to_owned(),
+            entity: ours(name, config),
             driver: driver.to_owned(),
-            description: "made by BCM".to_owned(),
-            config,
         };
         if matches!(driver, "zfs" | "lvm") {
             self.note_everywhere(&format!("{driver} {name}")).await?;
@@ -332,15 +344,13 @@ impl Run<'_> {
             .networks()
             .await?
             .iter()
-            .any(|n| n.managed && n.name == name)
+            .any(|n| n.managed && n.entity.name == name)
         {
             client.delete_network(name).await?;
         }
         let network = |config: Config| NetworksPost {
-            name: name.to_owned(),
+            entity: ours(name, config),
             kind: kind.to_owned(),
-            description: "made by BCM".to_owned(),
-            config,
         };
         if kind == "bridge" {
             self.note_everywhere(&format!("bridge {name}")).await?;

@@ -7,6 +7,7 @@ use futures_util::future::join_all;
 use serde::Serialize;
 
 use crate::client::{Client, ClientOptions};
+use crate::error::chain;
 use crate::flavour::Flavour;
 use crate::host::{HostFacts, Machine, MachineError, remove};
 use crate::types::{ClusterPut, Config};
@@ -80,7 +81,7 @@ pub async fn destroy(
         let asked = match machine {
             Ok(machine) => match machine.facts().await {
                 Ok((facts, _)) => Ok((machine, facts)),
-                Err(error) => Err(error.to_string()),
+                Err(error) => Err(chain(&error)),
             },
             Err(error) => Err(error.clone()),
         };
@@ -102,7 +103,7 @@ pub async fn destroy(
             Ok(removed) => destroyed.removed.extend(removed),
             Err(error) => progress.note(
                 Level::Warning,
-                &format!("the cluster could not be emptied first: {error}"),
+                &format!("the cluster could not be emptied first: {}", chain(&error)),
             ),
         },
         None => progress.note(
@@ -138,12 +139,7 @@ pub async fn destroy(
                 .push(format!("{}: {flavour}", machine.host())),
             Err(error) => destroyed.leave(
                 Some(machine.host()),
-                format!(
-                    "{error}: {}",
-                    std::error::Error::source(&error)
-                        .map(ToString::to_string)
-                        .unwrap_or_default()
-                ),
+                chain(&error),
                 "mend what it says there and run the same command again",
             ),
         }
@@ -200,14 +196,10 @@ async fn connect(reached: &[(&Machine, HostFacts)], flavour: Flavour) -> Vec<Opt
         answer: ANSWER,
         ..ClientOptions::default()
     };
-    let connecting = reached.iter().map(|(machine, facts)| {
+    let connecting = reached.iter().map(|(machine, _)| {
         let options = options.clone();
         async move {
-            let client = machine
-                .engine(facts, flavour, options)
-                .await
-                .ok()
-                .flatten()?;
+            let client = machine.engine(flavour, options).await.ok().flatten()?;
             // Whoever cannot list the members has no quorum, and can do nothing else either.
             client.cluster_members().await.ok()?;
             Some(client.with_options(ClientOptions::default()))
@@ -232,7 +224,7 @@ async fn leave(staying: &[(&Machine, &Client)], destroyed: &mut Destroyed) {
                 .push(format!("{}: its membership", machine.host())),
             Err(error) => destroyed.leave(
                 Some(machine.host()),
-                format!("it could not leave the cluster ({error})"),
+                format!("it could not leave the cluster ({})", chain(&error)),
                 "run the same command again",
             ),
         }
@@ -249,7 +241,7 @@ async fn leave(staying: &[(&Machine, &Client)], destroyed: &mut Destroyed) {
     {
         destroyed.leave(
             Some(last_machine.host()),
-            format!("it could not end the cluster ({error})"),
+            format!("it could not end the cluster ({})", chain(&error)),
             "run the same command again",
         );
         return;
@@ -264,7 +256,7 @@ async fn leave(staying: &[(&Machine, &Client)], destroyed: &mut Destroyed) {
         }
         Err(error) => destroyed.leave(
             Some(last_machine.host()),
-            format!("its engine does not come back ({error})"),
+            format!("its engine does not come back ({})", chain(&error)),
             "look at its log there",
         ),
     }

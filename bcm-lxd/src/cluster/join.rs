@@ -47,16 +47,32 @@ pub(super) fn with_port(address: IpAddr) -> String {
     std::net::SocketAddr::new(address, CLUSTER_PORT).to_string()
 }
 
+/// How long a joiner that was lost sight of may take to appear. Joining takes a few seconds.
+const SETTLE: Duration = Duration::from_secs(45);
+
+/// How long one may be missing from the list of members and still appear.
+const APPEAR: Duration = Duration::from_secs(10);
+
 /// Makes `joiner` a member of the cluster that `member` is in.
 ///
 /// What a failure leaves at the cluster (the token, a pending member, the joiner's trusted
-/// certificate) is removed before the error is returned, so that the next try starts clean.
+/// certificate) is removed before the error is returned, so that the next try starts clean. A
+/// joiner whose connection is lost goes on joining by itself; whether it arrives is then asked at
+/// the cluster, and one that does has joined.
 pub(super) async fn join(
     member: &Client,
     member_address: IpAddr,
     joiner: &Client,
     wanted: &Joiner<'_>,
 ) -> Result<(), JoinError> {
+    let known = member.cluster_members().await?;
+    if known.iter().any(|m| m.server_name == wanted.name) {
+        // A run that was cut off began this.
+        if arrives(member, wanted.name).await {
+            return Ok(());
+        }
+        member.remove_cluster_member(wanted.name, true).await?;
+    }
     let trusted_before = fingerprints(member).await?;
     let (token, token_handle) = member.join_token(wanted.name).await?;
     let result = try_join(
@@ -68,6 +84,10 @@ pub(super) async fn join(
         token.encode(),
     )
     .await;
+    let lost = matches!(&result, Err(JoinError::Refused { source, .. }) if source.api().is_none());
+    if lost && arrives(member, wanted.name).await {
+        return Ok(());
+    }
     if result.is_err() {
         clean_up(member, wanted.name, &token_handle, &trusted_before).await;
         // What the joiner was told before it failed.
@@ -129,6 +149,25 @@ fn answer(mut key: MemberConfigKey, wanted: &Joiner<'_>) -> MemberConfigKey {
         .cloned()
         .unwrap_or_default();
     key
+}
+
+/// Whether the member `name`, which may be joining right now, comes online.
+async fn arrives(member: &Client, name: &str) -> bool {
+    let begin = tokio::time::Instant::now();
+    loop {
+        // Without an answer nothing is known; the deadline decides.
+        if let Ok(members) = member.cluster_members().await {
+            match members.iter().find(|m| m.server_name == name) {
+                Some(joined) if joined.is_online() => return true,
+                None if begin.elapsed() > APPEAR => return false,
+                _ => {}
+            }
+        }
+        if begin.elapsed() > SETTLE {
+            return false;
+        }
+        tokio::time::sleep(Duration::from_millis(500)).await;
+    }
 }
 
 async fn fingerprints(client: &Client) -> Result<Vec<String>, LxdError> {

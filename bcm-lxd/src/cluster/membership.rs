@@ -25,7 +25,10 @@ pub enum MembershipError {
     #[error("{0} is the last member: destroy the cluster instead")]
     Last(String),
     /// The member does not answer, and force was not asked for.
-    #[error("{name} is {status}: it cannot be drained; force removes it, with {} instances that are on it", lost.len())]
+    #[error(
+        "{name} is {status}, so it cannot be drained; removing it by force (--force) loses {}",
+        instances(lost)
+    )]
     Dead {
         /// The member.
         name: String,
@@ -47,6 +50,14 @@ pub enum MembershipError {
         /// Why it did not end well.
         source: WaitError,
     },
+}
+
+/// The instances of a member that is dead, in words.
+fn instances(lost: &[String]) -> String {
+    match lost {
+        [] => "nothing: there is no instance on it".to_owned(),
+        lost => format!("its instances: {}", lost.join(", ")),
+    }
 }
 
 /// What the removal of a member did.

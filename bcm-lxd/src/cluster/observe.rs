@@ -9,7 +9,7 @@ use crate::client::{Client, ClientOptions};
 use crate::error::LxdError;
 use crate::flavour::Flavour;
 use crate::host::{HostFacts, Machine, MachineError};
-use crate::types::{ClusterMember, Config, Devices, Project};
+use crate::types::{ClusterMember, Config, Devices, Entity, Project};
 
 /// What was found on all machines, by host as the specification writes it.
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]
@@ -68,10 +68,10 @@ pub enum Made {
 }
 
 impl Made {
-    /// From the status that the API gives: `Created`, `Pending`, `Errored`.
+    /// How far a pool or network is.
     #[must_use]
-    pub fn from_status(status: &str) -> Self {
-        if status.is_empty() || status.eq_ignore_ascii_case("created") {
+    pub fn of(entity: &Entity) -> Self {
+        if entity.is_whole() {
             Self::Whole
         } else {
             Self::Half
@@ -145,9 +145,14 @@ async fn observe_machine(machine: &Machine) -> Result<ObservedHost, MachineError
     let (facts, clock_ahead) = machine.facts().await?;
     let mut engine: Option<EngineState> = None;
     for flavour in [Flavour::Lxd, Flavour::Incus] {
-        let client = machine
-            .engine(&facts, flavour, ClientOptions::default())
-            .await?;
+        if facts
+            .engines
+            .get(&flavour)
+            .is_none_or(|engine| engine.socket.is_none())
+        {
+            continue;
+        }
+        let client = machine.engine(flavour, ClientOptions::default()).await?;
         let Some(client) = client else { continue };
         let state = engine_state(&client).await?;
         // Where both run, the one that is in a cluster is the one that matters.
@@ -160,6 +165,11 @@ async fn observe_machine(machine: &Machine) -> Result<ObservedHost, MachineError
         clock_ahead,
         engine,
     })
+}
+
+fn named(entity: Entity) -> (String, Made) {
+    let made = Made::of(&entity);
+    (entity.name, made)
 }
 
 fn name_of_cluster(config: &Config, projects: &[Project]) -> Option<String> {
@@ -204,14 +214,11 @@ pub async fn engine_state(client: &Client) -> Result<EngineState, LxdError> {
         cluster_name: name_of_cluster(&server.config, &projects),
         member_name: cluster.enabled.then_some(cluster.server_name),
         members,
-        pools: pools
-            .into_iter()
-            .map(|pool| (pool.name, Made::from_status(&pool.status)))
-            .collect(),
+        pools: pools.into_iter().map(|pool| named(pool.entity)).collect(),
         networks: networks
             .into_iter()
             .filter(|network| network.managed)
-            .map(|network| (network.name, Made::from_status(&network.status)))
+            .map(|network| named(network.entity))
             .collect(),
         projects: projects.into_iter().map(|p| p.name).collect(),
         profile_devices,

@@ -74,18 +74,18 @@ pub async fn clear_project(client: &Client, project: &str) -> Result<Removed, Te
     }
     for pool in client.storage_pools().await.map_err(failed("the pools"))? {
         let volumes = client
-            .volumes(&pool.name)
+            .volumes(&pool.entity.name)
             .await
-            .map_err(failed(&pool.name))?;
+            .map_err(failed(&pool.entity.name))?;
         for volume in volumes {
             if volume.kind != "custom" || volume.project != project {
                 continue;
             }
-            let what = format!("volume {} of pool {}", volume.name, pool.name);
+            let what = format!("volume {} of pool {}", volume.name, pool.entity.name);
             let target = (!volume.location.is_empty() && volume.location != "none")
                 .then_some(volume.location.as_str());
             client
-                .delete_volume(&pool.name, &volume.name, target)
+                .delete_volume(&pool.entity.name, &volume.name, target)
                 .await
                 .map_err(failed(&what))?;
             removed.push(what);
@@ -134,18 +134,18 @@ pub async fn empty_cluster(client: &Client) -> Result<Removed, TeardownError> {
     for network in client.networks().await.map_err(failed("the networks"))? {
         if network.managed {
             client
-                .delete_network(&network.name)
+                .delete_network(&network.entity.name)
                 .await
-                .map_err(failed(&network.name))?;
-            removed.push(format!("network {}", network.name));
+                .map_err(failed(&network.entity.name))?;
+            removed.push(format!("network {}", network.entity.name));
         }
     }
     for pool in client.storage_pools().await.map_err(failed("the pools"))? {
         client
-            .delete_storage_pool(&pool.name)
+            .delete_storage_pool(&pool.entity.name)
             .await
-            .map_err(failed(&pool.name))?;
-        removed.push(format!("storage pool {}", pool.name));
+            .map_err(failed(&pool.entity.name))?;
+        removed.push(format!("storage pool {}", pool.entity.name));
     }
     Ok(removed)
 }

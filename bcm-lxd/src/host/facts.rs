@@ -44,6 +44,8 @@ pub struct HostFacts {
     pub sudo: SudoState,
     /// The engines by flavour.
     pub engines: BTreeMap<Flavour, EngineFacts>,
+    /// Packages of the distribution that may be needed besides an engine's, by name.
+    pub packages: BTreeMap<String, PackageState>,
     /// Whether Docker is installed; its firewall rules drop forwarded packets of bridges.
     pub docker: bool,
     /// Programs of interest that are installed, by name: `mkfs.btrfs`, `zfs`, `lvm`, `snap`, …

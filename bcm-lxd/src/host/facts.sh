@@ -51,7 +51,7 @@ if command -v apt-get >/dev/null 2>&1 && ! ls /var/lib/apt/lists/*_Packages* >/d
         -o "APT::Sandbox::User=$(id -un)"
     apt-get "$@" -qq update >/dev/null 2>&1
 fi
-for package in lxd incus; do
+for package in lxd incus btrfs-progs zfsutils-linux lvm2 thin-provisioning-tools; do
     installed=$(dpkg-query -W -f '${db:Status-Status} ${Version}' "$package" 2>/dev/null)
     candidate=$(apt-cache "$@" policy "$package" 2>/dev/null | sed -n 's/^  Candidate: //p')
     printf '%s|%s|%s\n' "$package" "$installed" "$candidate"
@@ -72,7 +72,7 @@ for folder in /var/snap/lxd/common/lxd /var/lib/lxd /var/lib/incus; do
     fi
 done
 section tools
-for tool in docker mkfs.btrfs zfs zpool lvm vgs snap apt-get nft iptables dnsmasq; do
+for tool in docker mkfs.btrfs zfs zpool lvm vgs thin_check snap apt-get nft iptables dnsmasq; do
     if command -v "$tool" >/dev/null 2>&1; then echo "$tool"; fi
 done
 section zpools

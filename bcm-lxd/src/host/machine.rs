@@ -8,13 +8,15 @@ use bcm_ssh::{Command, ForwardError, Output, Privilege, Remote, RunError};
 
 use crate::client::{Client, ClientOptions};
 use crate::error::LxdError;
-use crate::flavour::Flavour;
+use crate::flavour::{Flavour, SOCKETS};
 
-use super::facts::{HostFacts, SudoState};
+use super::facts::HostFacts;
 use super::install::{InstallError, install};
 use super::parse::{FACTS_SCRIPT, FactsError, parse_facts};
 use super::socket::RemoteSocket;
 use super::{EnginePackages, SOCKET_WAIT};
+
+const SOCKET_SCRIPT: &str = include_str!("socket.sh");
 
 /// A machine, how it is reached, and what is known of it.
 #[derive(Clone)]
@@ -57,6 +59,14 @@ pub enum MachineError {
         /// The last error, where there was one.
         source: Option<Box<LxdError>>,
     },
+}
+
+impl MachineError {
+    /// Whether the machine itself was reached, so that only its engine did not answer.
+    #[must_use]
+    pub fn reached(&self) -> bool {
+        !matches!(self, Self::Run(_))
+    }
 }
 
 impl std::fmt::Debug for Machine {
@@ -113,28 +123,34 @@ impl Machine {
     /// There is a socket, and nobody answers.
     pub async fn engine(
         &self,
-        facts: &HostFacts,
         flavour: Flavour,
         options: ClientOptions,
     ) -> Result<Option<Client>, MachineError> {
-        let Some(socket) = facts.engines.get(&flavour).and_then(|e| e.socket.clone()) else {
-            return Ok(None);
-        };
-        self.connect(&socket, facts.sudo, options).await.map(Some)
+        match self.socket(flavour).await? {
+            Some(socket) => Ok(Some(Client::connect_with(socket, options).await?)),
+            None => Ok(None),
+        }
     }
 
-    async fn connect(
-        &self,
-        socket: &str,
-        sudo: SudoState,
-        options: ClientOptions,
-    ) -> Result<Client, MachineError> {
-        let privilege = match sudo {
-            SudoState::Passwordless => Privilege::Root,
+    /// Its engine's socket, after a short look at the machine; `None` where there is none.
+    ///
+    /// # Errors
+    /// The machine could not be asked, or the socket cannot be reached.
+    pub async fn socket(&self, flavour: Flavour) -> Result<Option<RemoteSocket>, MachineError> {
+        let paths = SOCKETS.iter().filter(|(of, _)| *of == flavour);
+        let command = Command::script(SOCKET_SCRIPT, paths.map(|(_, path)| *path))
+            .deadline(Duration::from_secs(30));
+        let output = run_ok(self.remote.as_ref(), command).await?;
+        let text = output.stdout_text();
+        let Some((socket, user)) = text.trim_end().split_once('\n') else {
+            return Ok(None);
+        };
+        let privilege = match user {
+            "root" => Privilege::Root,
             _ => Privilege::User,
         };
         let socket = RemoteSocket::open(self.remote.as_ref(), Path::new(socket), privilege).await?;
-        Ok(Client::connect_with(socket, options).await?)
+        Ok(Some(socket))
     }
 
     /// Installs its engine and waits until that answers. Running it again finishes what was
@@ -159,8 +175,7 @@ impl Machine {
     pub async fn wait_for_engine(&self, flavour: Flavour) -> Result<Client, MachineError> {
         let deadline = tokio::time::Instant::now() + SOCKET_WAIT;
         loop {
-            let (facts, _) = self.facts().await?;
-            let last = match self.engine(&facts, flavour, ClientOptions::default()).await {
+            let last = match self.engine(flavour, ClientOptions::default()).await {
                 Ok(Some(client)) => return Ok(client),
                 Ok(None) => None,
                 Err(MachineError::Engine(error)) => Some(Box::new(error)),

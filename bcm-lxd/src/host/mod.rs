@@ -8,6 +8,7 @@ mod parse;
 pub mod prepare;
 mod socket;
 
+pub(crate) use engine::storage_packages;
 pub use engine::{EnginePackages, engine_packages};
 pub use facts::{
     Address, BlockDevice, EngineFacts, HostFacts, Listener, Os, PackageState, SudoState,

@@ -1,6 +1,11 @@
 # Functions for scripts that run as root: Debian's packages that BCM brings to a machine, and their
 # removal. $notes is the folder of the notes about them.
 export DEBIAN_FRONTEND=noninteractive
+# Whoever comes while an earlier run, whose connection was lost, still works waits for its end.
+work_alone() {
+    exec 9>/run/bcm-host.lock
+    flock 9
+}
 packages_there() { dpkg-query -W -f '${db:Status-Abbrev} ${Package}\n' | sed -n 's/^ii *//p' | sort -u; }
 
 # Users and groups by name; the ranges of ids that they may map, whole lines.
@@ -40,15 +45,18 @@ bring_packages() {
         packages_there >"$notes/packages.before.new"
         mv "$notes/packages.before.new" "$notes/packages.before"
     fi
-    # A run that was cut off may have left packages half configured.
-    dpkg --configure -a >/dev/null
+    # A run that was cut off may have left packages half configured, or half unpacked where a disk
+    # was full: -f finishes those.
+    dpkg --configure -a >/dev/null 2>&1 || true
     # What is downloaded is kept with the notes, so that none of it stays, whatever happens here.
     mkdir -p "$notes/archives/partial"
-    apt install --no-install-recommends "$@" >"$notes/apt.log" 2>&1 || {
+    apt -f install --no-install-recommends "$@" >"$notes/apt.log" 2>&1 || {
         # The lists may be older than the mirror.
         apt update >"$notes/apt.log" 2>&1 || { tail -n 5 "$notes/apt.log" >&2; exit 1; }
-        apt install --no-install-recommends "$@" >"$notes/apt.log" 2>&1 || {
-            grep -E '^(E|W|Err|dpkg):?' "$notes/apt.log" | tail -n 5 >&2
+        apt -f install --no-install-recommends "$@" >"$notes/apt.log" 2>&1 || {
+            # The reason is on the line after dpkg's own.
+            grep -E '^ ?(E|W|Err|dpkg|cannot|.*No space left)[: ]?' "$notes/apt.log" |
+                tail -n 6 >&2
             exit 1
         }
     }
@@ -63,7 +71,9 @@ apt() {
 
 # Purges the packages in the notes.
 purge_packages() {
-    packages=$(cat "$notes/packages" 2>/dev/null || true)
+    touch "$notes/packages"
+    # Those that are known there: apt refuses all for one that somebody removed already.
+    packages=$(dpkg-query -W -f '${Package}\n' | sort -u | comm -12 - "$notes/packages")
     [ -n "$packages" ] || return 0
     # shellcheck disable=SC2086
     apt-get -q -y -o DPkg::Lock::Timeout=300 purge $packages >"$notes/apt.log" 2>&1 || {

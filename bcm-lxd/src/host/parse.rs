@@ -89,6 +89,11 @@ pub fn parse_facts(output: &str) -> Result<HostFacts, FactsError> {
             _ => SudoState::Refused,
         },
         engines: engines(&sections),
+        packages: lines("packages")
+            .iter()
+            .filter_map(|line| line.split_once('|'))
+            .map(|(name, state)| (name.to_owned(), package(state)))
+            .collect(),
         docker: tools.iter().any(|tool| tool == "docker"),
         tools,
         zpools: lines("zpools").iter().map(ToString::to_string).collect(),

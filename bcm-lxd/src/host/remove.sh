@@ -4,6 +4,7 @@ set -eu
 engine=$1
 notes=/var/lib/bcm-host/cluster
 [ -d "$notes" ] || exit 0
+work_alone
 touch "$notes/made"
 if [ "$2" = remove ]; then
     # An installation may have been cut off: what came since it began is what it brought.
@@ -34,6 +35,8 @@ if [ "$2" = remove ]; then
             rm -rf --one-file-system "$folder"
         done
         forget_accounts
+        # Services that could not start, as after a power cut, are remembered without their units.
+        systemctl reset-failed "$engine*" 'lxcfs*' >/dev/null 2>&1 || true
     fi
     if [ -e "$notes/snap" ]; then
         snap remove --purge "$(cat "$notes/snap")" >&2
@@ -47,5 +50,5 @@ while read -r kind name; do
     bridge) [ -e "/sys/class/net/$name" ] && ip link delete "$name" ;;
     esac || true
 done <"$notes/made"
-rm -rf "$notes"
+rm -rf "$notes" /run/bcm-host.lock
 rmdir --ignore-fail-on-non-empty "${notes%/*}"

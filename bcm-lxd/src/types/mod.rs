@@ -2,6 +2,7 @@
 //! ones are ignored, so that newer servers are understood.
 
 mod cluster;
+mod entity;
 mod image;
 mod instance;
 mod network;
@@ -15,6 +16,7 @@ pub use cluster::{
     ClusterInfo, ClusterMember, ClusterMemberPut, ClusterPut, JoinToken, MemberConfigKey,
     MemberStateAction,
 };
+pub use entity::{Entity, EntityPost};
 pub use image::{Image, ImageAlias};
 pub use instance::{
     ExecResult, Instance, InstanceAction, InstanceAddress, InstanceInterface, InstanceSource,

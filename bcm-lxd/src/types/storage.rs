@@ -1,43 +1,26 @@
 use serde::{Deserialize, Serialize};
 
-use super::{Config, null_default};
+use super::{Config, Entity, EntityPost, null_default};
 
 /// A storage pool.
-#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
 pub struct StoragePool {
-    /// Its name.
-    pub name: String,
+    /// What it has in common with a network.
+    #[serde(flatten)]
+    pub entity: Entity,
     /// `btrfs`, `dir`, `lvm`, `zfs` …
     #[serde(default)]
     pub driver: String,
-    /// `Created`, `Pending`, `Errored`.
-    #[serde(default)]
-    pub status: String,
-    /// What people wrote about it.
-    #[serde(default)]
-    pub description: String,
-    /// Its keys; those of one member where the question named one.
-    #[serde(default, deserialize_with = "null_default")]
-    pub config: Config,
-    /// What uses it: paths of the API.
-    #[serde(default, deserialize_with = "null_default")]
-    pub used_by: Vec<String>,
-    /// The members that have it.
-    #[serde(default, deserialize_with = "null_default")]
-    pub locations: Vec<String>,
 }
 
 /// `POST /1.0/storage-pools`.
-#[derive(Debug, Clone, Default, PartialEq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct StoragePoolsPost {
-    /// Its name.
-    pub name: String,
+    /// What it has in common with a network.
+    #[serde(flatten)]
+    pub entity: EntityPost,
     /// Its driver.
     pub driver: String,
-    /// What people write about it.
-    pub description: String,
-    /// Its keys.
-    pub config: Config,
 }
 
 /// A volume of a pool.

@@ -59,11 +59,8 @@ pub(super) async fn remove(context: &Context, args: &RemoveCommand) -> Result<Ex
             }
         };
         let asked = async {
-            let (facts, _) = machine.facts().await?;
-            let client = machine
-                .engine(&facts, engine, bcm_lxd::ClientOptions::default())
-                .await?;
-            let Some(client) = client else {
+            let options = bcm_lxd::ClientOptions::default();
+            let Some(client) = machine.engine(engine, options).await? else {
                 return Ok(None);
             };
             let name = client.cluster().await?.server_name;

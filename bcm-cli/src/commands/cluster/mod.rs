@@ -124,13 +124,8 @@ impl Chosen {
                     continue;
                 }
             };
-            let asked = async {
-                let (facts, _) = machine.facts().await?;
-                machine
-                    .engine(&facts, self.known.engine, bcm_lxd::ClientOptions::default())
-                    .await
-            };
-            match asked.await {
+            let options = bcm_lxd::ClientOptions::default();
+            match machine.engine(self.known.engine, options).await {
                 Ok(Some(client)) => return Ok(client),
                 Ok(None) => context
                     .reporter

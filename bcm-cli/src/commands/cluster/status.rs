@@ -47,6 +47,8 @@ impl Show for Status {
             "version",
             "domain",
             "roles",
+            "pools",
+            "networks",
             "instances",
         ];
         let mut rows = vec![header.map(str::to_owned).to_vec()];
@@ -74,6 +76,10 @@ impl Status {
         let status = match (member.status.as_str(), member.reachable) {
             ("", Some(true)) => "machine answers".to_owned(),
             ("", _) => "unreachable".to_owned(),
+            // The cluster may not know yet.
+            (status, Some(false)) if status.eq_ignore_ascii_case("online") => {
+                "unreachable".to_owned()
+            }
             (status, _) => status.to_lowercase(),
         };
         let instances = self
@@ -89,6 +95,8 @@ impl Status {
             or_dash(member.version.as_deref().unwrap_or_default()),
             or_dash(&member.failure_domain),
             or_dash(&member.roles.join(",")),
+            or_dash(&member.pools.join(",")),
+            or_dash(&member.networks.join(",")),
             format!("{}/{}", instances.running, instances.all),
         ]
     }

@@ -270,7 +270,12 @@ fn a_disk_in_use_is_not_taken() {
     spec.storage.driver = StorageDriver::Btrfs;
     spec.storage.source = Some("/dev/sdb".to_owned());
     let missing = errors(&spec, &observe(&[("a", fresh(1))]));
-    assert!(missing[0].contains("there is no /dev/sdb"), "{missing:?}");
+    assert!(
+        missing
+            .iter()
+            .any(|what| what.contains("there is no /dev/sdb")),
+        "{missing:?}"
+    );
 }
 
 #[test]
@@ -287,4 +292,36 @@ fn names_come_from_the_machines() {
         "{result:?}"
     );
     assert!(FACTS_SCRIPT.contains("hostname"));
+}
+
+#[test]
+fn a_storage_driver_without_its_tools_is_named() {
+    let mut wanted = spec(&["a"]);
+    wanted.storage.driver = StorageDriver::Zfs;
+    let errors_of = |wanted: &ClusterSpec, machine: &ObservedHost| {
+        errors(wanted, &observe(&[("a", machine.clone())]))
+    };
+    // Debian's main component has no ZFS.
+    let found = errors_of(&wanted, &fresh(1));
+    assert!(found[0].contains("zfsutils-linux"), "{found:?}");
+    wanted.storage.driver = StorageDriver::Btrfs;
+    let mut machine = fresh(1);
+    let candidate = PackageState {
+        installed: None,
+        candidate: Some("6.2-1".to_owned()),
+    };
+    machine
+        .facts
+        .packages
+        .insert("btrfs-progs".to_owned(), candidate);
+    // They come with the engine.
+    assert!(plan(&wanted, &observe(&[("a", machine.clone())])).is_ok());
+    // An engine that is there already does not bring them.
+    if let Some(lxd) = machine.facts.engines.get_mut(&Flavour::Lxd) {
+        lxd.package.installed = Some("5.0.2-5".to_owned());
+    }
+    let found = errors_of(&wanted, &machine);
+    assert!(found[0].contains("installed without"), "{found:?}");
+    machine.facts.tools.push("mkfs.btrfs".to_owned());
+    assert!(plan(&wanted, &observe(&[("a", machine)])).is_ok());
 }

@@ -1,14 +1,18 @@
 //! Everything that can be known to go wrong, before anything is changed.
 
+mod storage;
+
 use std::collections::BTreeMap;
 
 use serde::Serialize;
 
 use crate::host::{HostFacts, SudoState};
 
-use super::engine::{choose_engine, installed};
-use super::observe::{EngineState, Observed, ObservedHost};
-use super::spec::{CLUSTER_PORT, ClusterSpec, MemberSpec, StorageDriver};
+use crate::cluster::engine::{choose_engine, installed};
+use crate::cluster::observe::{EngineState, Observed, ObservedHost};
+use crate::cluster::spec::{CLUSTER_PORT, ClusterSpec, MemberSpec};
+
+use storage::{check_storage, check_tools};
 
 /// Whether a finding stops the work.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -66,6 +70,7 @@ pub fn check(spec: &ClusterSpec, observed: &Observed) -> Vec<Finding> {
         check_machine(&mut findings, &member.host, &host.facts);
         check_addresses(&mut findings, member, &host.facts);
         check_engine(&mut findings, spec, &member.host, host);
+        check_tools(&mut findings, spec, &member.host, &host.facts);
         check_storage(&mut findings, spec, member, host);
         check_network(&mut findings, spec, member, host);
     }
@@ -178,7 +183,10 @@ fn check_addresses(findings: &mut Findings, member: &MemberSpec, facts: &HostFac
 
 /// The address that others reach a member by: the one that is given, the one that it is reached
 /// by now, or the first that it has (IPv4 before IPv6, bridges of containers last).
-pub(super) fn member_address(member: &MemberSpec, facts: &HostFacts) -> Option<std::net::IpAddr> {
+pub(in crate::cluster) fn member_address(
+    member: &MemberSpec,
+    facts: &HostFacts,
+) -> Option<std::net::IpAddr> {
     if member.address.is_some() {
         return member.address;
     }
@@ -271,66 +279,6 @@ fn check_left_overs(findings: &mut Findings, spec: &ClusterSpec, host: &str, eng
     }
 }
 
-fn check_storage(
-    findings: &mut Findings,
-    spec: &ClusterSpec,
-    member: &MemberSpec,
-    found: &ObservedHost,
-) {
-    let at = Some(member.host.as_str());
-    let facts = &found.facts;
-    if found
-        .engine
-        .as_ref()
-        .is_some_and(|e| e.pools.contains_key(&spec.storage.pool))
-    {
-        return;
-    }
-    let left_over = match spec.storage.driver {
-        StorageDriver::Zfs => facts
-            .zpools
-            .contains(&spec.storage.pool)
-            .then_some("ZFS pool"),
-        StorageDriver::Lvm => facts
-            .volume_groups
-            .contains(&spec.storage.pool)
-            .then_some("LVM volume group"),
-        _ => None,
-    };
-    if let Some(kind) = left_over {
-        findings.error(
-            at,
-            format!("a {kind} named {} is there already", spec.storage.pool),
-            "choose another pool name, or remove it (zpool destroy, vgremove) if nothing needs it",
-        );
-    }
-    let source = member
-        .storage
-        .source
-        .as_ref()
-        .or(spec.storage.source.as_ref());
-    if let Some(source) = source.filter(|source| source.starts_with("/dev/")) {
-        match facts.block_devices.iter().find(|d| &d.path == source) {
-            None => findings.error(
-                at,
-                format!("there is no {source}"),
-                "give a disk or partition that lsblk shows on that machine",
-            ),
-            Some(device) if !device.mountpoint.is_empty() => findings.error(
-                at,
-                format!("{source} is mounted on {}", device.mountpoint),
-                "give a disk that is not in use: it is overwritten",
-            ),
-            Some(device) if !device.content.is_empty() => findings.error(
-                at,
-                format!("{source} has something on it ({})", device.content),
-                "give an empty disk, or wipe it first (wipefs -a) if nothing needs it",
-            ),
-            Some(_) => {}
-        }
-    }
-}
-
 fn check_network(
     findings: &mut Findings,
     spec: &ClusterSpec,
@@ -411,7 +359,7 @@ fn check_together(findings: &mut Findings, members: &[(&MemberSpec, &ObservedHos
     }
 }
 
-pub(super) fn name_of_os(facts: &HostFacts) -> &str {
+pub(in crate::cluster) fn name_of_os(facts: &HostFacts) -> &str {
     match facts.os.pretty.as_str() {
         "" => "an unknown system",
         name => name,
