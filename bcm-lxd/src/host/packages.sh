@@ -45,15 +45,17 @@ bring_packages() {
         packages_there >"$notes/packages.before.new"
         mv "$notes/packages.before.new" "$notes/packages.before"
     fi
-    # A run that was cut off may have left packages half configured, or half unpacked where a disk
-    # was full: -f finishes those.
+    # A run that was cut off may have left packages half configured.
     dpkg --configure -a >/dev/null 2>&1 || true
     # What is downloaded is kept with the notes, so that none of it stays, whatever happens here.
     mkdir -p "$notes/archives/partial"
-    apt -f install --no-install-recommends "$@" >"$notes/apt.log" 2>&1 || {
+    # A disk that was full in the middle leaves some unpacked without what they need; apt mends that
+    # only when it is asked for nothing else.
+    apt check >/dev/null 2>&1 || apt -f install --no-install-recommends >/dev/null 2>&1 || true
+    apt install --no-install-recommends "$@" >"$notes/apt.log" 2>&1 || {
         # The lists may be older than the mirror.
         apt update >"$notes/apt.log" 2>&1 || { tail -n 5 "$notes/apt.log" >&2; exit 1; }
-        apt -f install --no-install-recommends "$@" >"$notes/apt.log" 2>&1 || {
+        apt install --no-install-recommends "$@" >"$notes/apt.log" 2>&1 || {
             # The reason is on the line after dpkg's own.
             grep -E '^ ?(E|W|Err|dpkg|cannot|.*No space left)[: ]?' "$notes/apt.log" |
                 tail -n 6 >&2

@@ -5,6 +5,7 @@
 //! to run, and fail where they cannot; with `BCM_LAB=off` they are ignored anyway.
 
 mod cleanup;
+mod cluster;
 mod machines;
 mod prepare;
 mod shared;
@@ -21,7 +22,14 @@ type Test = (&'static str, fn() -> Outcome);
 
 /// The tests of all modules.
 fn tests() -> Vec<Test> {
-    [machines::TESTS, ssh::TESTS, prepare::TESTS, cleanup::TESTS].concat()
+    [
+        machines::TESTS,
+        ssh::TESTS,
+        prepare::TESTS,
+        cleanup::TESTS,
+        cluster::TESTS,
+    ]
+    .concat()
 }
 
 fn main() {

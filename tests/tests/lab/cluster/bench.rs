@@ -1,0 +1,147 @@
+//! What the tests of a cluster are made on: a laboratory, and `bcm` with a state folder of its own.
+
+use std::{
+    path::PathBuf,
+    process::Command,
+    sync::{Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use bcm_tests::{
+    bcm::{self, Finished, Running},
+    lab::{Lab, LabOptions, Machine},
+};
+use libtest_mimic::Failed;
+use tempfile::TempDir;
+
+use crate::shared::options;
+
+/// A machine that compiles at the same time installs packages slowly.
+pub(super) const LIMIT: Duration = Duration::from_secs(900);
+
+/// Whoever makes clusters works alone, so that no more than one lab of them is there at a time.
+static ALONE: Mutex<()> = Mutex::new(());
+
+/// A lab of its own, and an operator's folder.
+pub(super) struct Bench {
+    pub(super) lab: Lab,
+    home: TempDir,
+    _alone: MutexGuard<'static, ()>,
+}
+
+impl Bench {
+    pub(super) fn new(machines: u8) -> Result<Self, Failed> {
+        let alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
+        let lab = Lab::start(&LabOptions {
+            machines,
+            ..options()
+        })?;
+        Ok(Self {
+            lab,
+            home: tempfile::tempdir()?,
+            _alone: alone,
+        })
+    }
+
+    pub(super) fn machine(&self, number: u8) -> Result<Machine, Failed> {
+        Ok(self.lab.machine(number)?)
+    }
+
+    /// A file in the operator's folder.
+    pub(super) fn file(&self, name: &str) -> PathBuf {
+        self.home.path().join(name)
+    }
+
+    /// `bcm cluster …`, which knows the lab's machines by the names `node1`, ….
+    pub(super) fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = self.bare(arguments);
+        command.arg("--ssh-config").arg(self.lab.ssh_config());
+        command
+    }
+
+    /// `bcm cluster …`, which knows nothing of the lab.
+    pub(super) fn bare(&self, arguments: &[&str]) -> Command {
+        let mut command = bcm::command(["cluster"]);
+        command
+            .args(arguments)
+            .env("XDG_STATE_HOME", self.home.path())
+            .env("HOME", self.home.path())
+            .current_dir(self.home.path());
+        command
+    }
+
+    /// Runs `bcm cluster …` to its end.
+    pub(super) fn run(&self, arguments: &[&str]) -> Finished {
+        Running::start(self.command(arguments)).finish(LIMIT)
+    }
+
+    /// `create` with these machines, and whatever else is said.
+    pub(super) fn create(&self, hosts: &[&str], more: &[&str]) -> Finished {
+        self.run(&create(hosts, more))
+    }
+
+    /// What `status` says, and its exit code.
+    pub(super) fn status(&self) -> (i32, serde_json::Value) {
+        let finished = self.run(&["status", "--output", "json"]);
+        (finished.code(), finished.json())
+    }
+
+    /// Waits until `status` is content.
+    pub(super) fn wait_healthy(&self) -> Result<serde_json::Value, Failed> {
+        let start = std::time::Instant::now();
+        loop {
+            let (code, status) = self.status();
+            if code == 0 {
+                return Ok(status);
+            }
+            if start.elapsed() > Duration::from_secs(120) {
+                return Err(format!("it does not become healthy: {status:#}").into());
+            }
+            std::thread::sleep(Duration::from_secs(1));
+        }
+    }
+}
+
+/// The arguments of `create`.
+pub(super) fn create<'a>(hosts: &[&'a str], more: &[&'a str]) -> Vec<&'a str> {
+    let mut arguments = vec!["create", "--engine", "lxd"];
+    for host in hosts {
+        arguments.extend(["--host", host]);
+    }
+    arguments.extend(more);
+    arguments
+}
+
+/// Runs a script as root of a machine that `lxc` works in.
+pub(super) fn lxc(machine: &Machine, script: &str) -> Result<String, Failed> {
+    // Its own settings stay out of what is compared.
+    let script = format!("export LXD_CONF=/run/lxc-of-tests\n{script}");
+    Ok(machine.root_script(&script, Duration::from_secs(300))?)
+}
+
+/// Names and states of the members, as the `lxc` of a machine sees them.
+pub(super) fn members(machine: &Machine) -> Result<Vec<(String, String)>, Failed> {
+    let list = lxc(machine, "lxc cluster list --format csv")?;
+    // NAME,URL,ROLES (in quotes where there are several),…,STATE,MESSAGE
+    let state = |line: &str| {
+        ["ONLINE", "OFFLINE", "EVACUATED", "BLOCKED"]
+            .into_iter()
+            .find(|state| line.contains(&format!(",{state},")))
+            .unwrap_or("?")
+            .to_owned()
+    };
+    let mut members: Vec<_> = list
+        .lines()
+        .filter_map(|line| Some((line.split(',').next()?.to_owned(), state(line))))
+        .collect();
+    members.sort();
+    Ok(members)
+}
+
+/// `names`, all online.
+pub(super) fn online(names: &[&str]) -> Vec<(String, String)> {
+    names
+        .iter()
+        .map(|name| ((*name).to_owned(), "ONLINE".to_owned()))
+        .collect()
+}
