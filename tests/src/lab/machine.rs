@@ -106,11 +106,24 @@ impl Machine {
     /// When ssh cannot be started or does not end within a minute. A command that fails, or a
     /// connection that ssh cannot make (status 255), is an answer and not an error.
     pub fn ssh(&self, user: &str, argv: &[&str]) -> Result<Captured, LabError> {
+        self.ssh_within(user, argv, SSH_LIMIT)
+    }
+
+    /// [`Machine::ssh`] with another limit.
+    ///
+    /// # Errors
+    /// Those of [`Machine::ssh`].
+    pub fn ssh_within(
+        &self,
+        user: &str,
+        argv: &[&str],
+        limit: Duration,
+    ) -> Result<Captured, LabError> {
         let mut command = self.ssh_command(user);
         command.args(["-o", "ConnectTimeout=10", "-o", "BatchMode=yes"]);
         command.arg(&self.record.name).arg("--");
         command.args(argv.iter().map(|argument| quote(argument)));
-        process::capture(&mut command, None, SSH_LIMIT)
+        process::capture(&mut command, None, limit)
     }
 
     /// An `ssh` that knows the lab's key and host keys, up to and without the machine's name.
