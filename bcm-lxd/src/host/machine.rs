@@ -149,7 +149,7 @@ impl Machine {
             "root" => Privilege::Root,
             _ => Privilege::User,
         };
-        let socket = RemoteSocket::open(self.remote.as_ref(), Path::new(socket), privilege).await?;
+        let socket = RemoteSocket::open(&self.remote, Path::new(socket), privilege).await?;
         Ok(Some(socket))
     }
 
