@@ -13,6 +13,8 @@ use std::path::{Path, PathBuf};
 /// hub/publish.json   there only while a sync publishes; see `sync::publish`
 /// hub/reports/       the reports of the last syncs
 /// hub/follow.json    what the process that follows upstream is at; hub/follow.lock is held by it
+/// hub/scan.json      how far the scan of a whole namespace got
+/// hub/gone-blocks    blocks of it that are gone upstream, until they are deleted
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Layout {
@@ -65,6 +67,18 @@ impl Layout {
     #[must_use]
     pub fn state(&self) -> PathBuf {
         self.root.join("hub/state.json")
+    }
+
+    /// How far the scan of a whole namespace got.
+    #[must_use]
+    pub fn scan_state(&self) -> PathBuf {
+        self.root.join("hub/scan.json")
+    }
+
+    /// The blocks of a whole namespace that are gone upstream and wait for their deletion.
+    #[must_use]
+    pub fn gone_blocks(&self) -> PathBuf {
+        self.root.join("hub/gone-blocks")
     }
 
     /// The journal of a publication that is under way.

@@ -73,6 +73,11 @@ pub fn public_commands() -> Vec<Command> {
     json("resp/public.json")
 }
 
+/// What an administrator asked the 0-db, in one session.
+pub fn admin_commands() -> Vec<Command> {
+    json("resp/admin.json")
+}
+
 /// One block of the recorded 0-db namespace.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 pub struct Block {

@@ -113,8 +113,14 @@ pub struct Served {
 impl Served {
     /// Serves `data` on ports that the system picks.
     pub fn start(data: &Path) -> Self {
+        Self::start_with(data, &[])
+    }
+
+    /// As [`Served::start`], with `more` arguments.
+    pub fn start_with(data: &Path, more: &[&str]) -> Self {
         let mut command = bcm::command(["hub", "serve", "--http", "127.0.0.1:0"]);
         command.args(["--zdb", "127.0.0.1:0", "--data"]).arg(data);
+        command.args(more);
         let mut process = Running::start(command);
         let http = process.wait_for("its HTTP address", |said| address(said, "http://"));
         let zdb = process.wait_for("its 0-db address", |said| address(said, "zdb://"));

@@ -25,6 +25,8 @@ pub(crate) enum Profile {
 pub(crate) enum Blocks {
     /// Every block that the mirrored flists name.
     Closure,
+    /// Every block of the upstream's namespace.
+    All,
     /// None.
     None,
 }

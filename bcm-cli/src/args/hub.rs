@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use bcm_core::http::Url;
 use bcm_hub_sync::flist::Backend;
+use bcm_hub_sync::store::routed::Route;
 use bcm_hub_sync::zdb::ZdbAddress;
 use clap::{Args, Subcommand};
 
@@ -48,11 +49,27 @@ pub(crate) struct DataArgs {
     pub(crate) data: Option<PathBuf>,
 }
 
+/// Where blocks are.
+#[derive(Debug, Clone, Default, Args)]
+pub(crate) struct StoreArgs {
+    /// Keep blocks in this 0-db instead of the data folder; can be repeated
+    ///
+    /// Several keep a range of keys each, by their first byte: `--store 00-7f=zdb://A --store
+    /// 80-ff=zdb://B`. Ranges that overlap are replicas: writes go to all of them, and reads to
+    /// the next when one fails. A password is better kept in the variable or in bcm.toml: others
+    /// on this machine can read the arguments of a process.
+    #[arg(long, value_name = "[00-ff=]zdb://HOST")]
+    pub(crate) store: Vec<Route>,
+}
+
 /// `bcm hub status`.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct StatusCommand {
     #[command(flatten)]
     pub(crate) data: DataArgs,
+
+    #[command(flatten)]
+    pub(crate) store: StoreArgs,
 
     /// Exit code 4 when the last sync is older than this: 90s, 12h, 7d
     #[arg(long, value_name = "TIME", value_parser = value::duration)]
@@ -76,11 +93,20 @@ pub(crate) struct VerifyCommand {
     #[command(flatten)]
     pub(crate) data: DataArgs,
 
+    #[command(flatten)]
+    pub(crate) store: StoreArgs,
+
     /// Remove damaged blocks, so that the next sync fetches them again
     ///
     /// Without it, nothing is changed.
     #[arg(long)]
     pub(crate) remove_damaged: bool,
+
+    /// Mend damaged and missing copies from the replicas of a routed store
+    ///
+    /// What no replica has in good order is removed, so that the next sync fetches it again.
+    #[arg(long)]
+    pub(crate) repair: bool,
 }
 
 /// `bcm hub sync`.
@@ -88,6 +114,9 @@ pub(crate) struct VerifyCommand {
 pub(crate) struct SyncCommand {
     #[command(flatten)]
     pub(crate) data: DataArgs,
+
+    #[command(flatten)]
+    pub(crate) store: StoreArgs,
 
     #[command(flatten)]
     pub(crate) sync: SyncArgs,
@@ -213,6 +242,9 @@ pub(crate) struct PublicArgs {
 pub(crate) struct ServeCommand {
     #[command(flatten)]
     pub(crate) data: DataArgs,
+
+    #[command(flatten)]
+    pub(crate) store: StoreArgs,
 
     #[command(flatten)]
     pub(crate) serve: ServeArgs,

@@ -2,7 +2,7 @@
 
 use clap::{Args, Subcommand};
 
-use super::hub::{DataArgs, FollowArgs, PublicArgs, ServeArgs, SyncArgs};
+use super::hub::{DataArgs, FollowArgs, PublicArgs, ServeArgs, StoreArgs, SyncArgs};
 
 /// Run everything together
 #[derive(Debug, Subcommand)]
@@ -38,6 +38,9 @@ pub(crate) struct StartCommand {
 
     #[command(flatten)]
     pub(crate) data: DataArgs,
+
+    #[command(flatten)]
+    pub(crate) store: StoreArgs,
 
     #[command(flatten)]
     pub(crate) serve: ServeArgs,

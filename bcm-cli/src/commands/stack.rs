@@ -8,9 +8,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use bcm_hub_sync::layout::Layout;
 use bcm_hub_sync::store::BlockStore;
-use bcm_hub_sync::store::embedded::{Access, EmbeddedStore};
+use bcm_hub_sync::store::embedded::Access;
 use bcm_hub_sync::sync::{FollowOptions, SyncConfig, SyncReport, sync};
-use bcm_hub_sync::verify::VerifyReport;
+use bcm_hub_sync::verify::{VerifyOptions, VerifyReport};
 use serde::Serialize;
 use tempfile::TempDir;
 use tokio_util::sync::CancellationToken;
@@ -30,6 +30,7 @@ use crate::printer::{Show, table};
 use crate::reporter::Reporter;
 use crate::settings;
 use crate::settings::serve::ServeSettings;
+use crate::settings::store::StoreSettings;
 use crate::settings::value::Listen;
 
 /// Carries out `bcm stack …`.
@@ -66,6 +67,7 @@ impl Show for Started {
 /// What there is to work with, however it was chosen.
 struct Parts {
     layout: Layout,
+    store: StoreSettings,
     config: SyncConfig,
     serve: ServeSettings,
     follow: FollowOptions,
@@ -84,8 +86,8 @@ async fn start(context: &Context, args: &StartCommand) -> Result<ExitCode, Failu
         false => real_parts(context, args)?,
     };
     // Reads what the syncs write, each of which opens the store for itself.
-    let store = EmbeddedStore::open(parts.layout.blocks(), Access::ReadOnly);
-    let store: Arc<dyn BlockStore> = Arc::new(store.map_err(Failure::new)?);
+    let store = parts.store.open(&parts.layout, Access::ReadOnly);
+    let store = store.map_err(Failure::new)?;
     let serving = Serving::start(&parts.layout, Arc::clone(&store), parts.serve, &cancel).await?;
     announce(&context.reporter, "serving", &serving.addresses);
 
@@ -95,6 +97,7 @@ async fn start(context: &Context, args: &StartCommand) -> Result<ExitCode, Failu
         layout: &parts.layout,
         config: &parts.config,
         follow: parts.follow,
+        open: &parts.store,
         store,
         serving: &serving,
     };
@@ -131,6 +134,8 @@ struct Work<'a> {
     layout: &'a Layout,
     config: &'a SyncConfig,
     follow: FollowOptions,
+    /// Opens the store for each sync.
+    open: &'a StoreSettings,
     /// For reading.
     store: Arc<dyn BlockStore>,
     serving: &'a Serving,
@@ -140,8 +145,8 @@ impl Work<'_> {
     async fn once(&self, cancel: &CancellationToken) -> Result<ExitCode, Failure> {
         let progress = self.context.reporter.progress();
         let report = {
-            let store = EmbeddedStore::open(self.layout.blocks(), Access::ReadWrite);
-            let store = Arc::new(store.map_err(Failure::new)?);
+            let store = self.open.open(self.layout, Access::ReadWrite);
+            let store = store.map_err(Failure::new)?;
             let synced = sync(self.layout, self.config, store, progress, cancel.clone());
             synced.await.map_err(failure)?
         };
@@ -150,7 +155,8 @@ impl Work<'_> {
         let mut verified = None;
         if self.args.demo {
             let store = Arc::clone(&self.store);
-            let report = verify(self.context, self.layout, store, false, cancel).await?;
+            let options = VerifyOptions::default();
+            let report = verify(self.context, self.layout, store, &options, cancel).await?;
             if !report.is_clean() {
                 code = ExitCode::Unhealthy;
             }
@@ -197,6 +203,7 @@ impl Work<'_> {
         options.at_once = !begun;
         follow(
             self.context,
+            self.open,
             self.layout,
             self.config,
             &options,
@@ -215,6 +222,7 @@ fn real_parts(context: &Context, args: &StartCommand) -> Result<Parts, Failure> 
     serve.upstream = config.upstreams.first().map(ToString::to_string);
     Ok(Parts {
         layout: Layout::new(data),
+        store: StoreSettings::resolve(settings, &args.store.store).map_err(Failure::new)?,
         config,
         serve,
         follow: settings::follow::resolve(settings, &args.follow)?,
@@ -251,6 +259,8 @@ async fn demo_parts(
     serve.upstream = Some(origin.url.to_string());
     Ok(Parts {
         layout: Layout::new(data),
+        // A demonstration must not end up in the real mirror's store.
+        store: StoreSettings::resolve(&bare, &args.store.store).map_err(Failure::new)?,
         config,
         serve,
         follow: settings::follow::resolve(&bare, &args.follow)?,

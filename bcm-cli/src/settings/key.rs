@@ -11,6 +11,7 @@ use std::time::Duration;
 use bcm_bootstrap_sync::ipxe::ServerUrl;
 use bcm_core::http::Url;
 use bcm_hub_sync::flist::Backend;
+use bcm_hub_sync::store::routed::Route;
 use bcm_hub_sync::zdb::ZdbAddress;
 
 use super::value::{self, DeleteAfter, Listen};
@@ -130,6 +131,12 @@ pub(crate) fn server_url(text: &str) -> Result<ServerUrl, String> {
     ServerUrl::new(text).map_err(|error| error.to_string())
 }
 
+/// A 0-db that keeps blocks, and which.
+pub(crate) fn route(text: &str) -> Result<Route, String> {
+    text.parse()
+        .map_err(|error: bcm_hub_sync::store::routed::InvalidRoute| error.to_string())
+}
+
 /// An upstream hub's URL.
 pub(crate) fn hub_url(text: &str) -> Result<Url, String> {
     let shown = bcm_core::redact::url(text);
@@ -170,6 +177,8 @@ keys! {
     OUTPUT: Output = "output", "output", Text, ["text"], choice;
     /// Only warnings and errors on stderr.
     QUIET: bool = "quiet", "quiet", Switch, ["false"], value::switch;
+    /// Where blocks are kept instead of the data folder: a 0-db, or several by the first byte of the keys (`00-7f=zdb://A`, `80-ff=zdb://B`). Ranges that overlap are replicas.
+    STORE: Route = "hub.store", "store", Texts, [] ("the data folder"), route;
     /// The hubs to mirror, in the order they are tried: the next one is asked when one fails.
     UPSTREAM: Url = "hub.upstream", "upstream", Texts, ["https://hub.grid.tf", "https://hub.threefold.me"], hub_url;
     /// The 0-dbs to fetch blocks from, in the order they are tried: `zdb://[[USER]:PASSWORD@]HOST[:PORT][/NAMESPACE]`.
@@ -184,7 +193,7 @@ keys! {
     DELETE_AFTER: DeleteAfter = "hub.delete-after", "delete-after", Text, ["7d"], from_str;
     /// Delete nothing when more than this share of the mirror is missing upstream at once.
     MAX_DELETE: f64 = "hub.max-delete", "max-delete", Share, ["20%"], value::share;
-    /// `closure`: every block that the mirrored flists name. `none`: no blocks; then nodes need another source for them.
+    /// `closure`: every block that the mirrored flists name. `all`: every block that the upstream's 0-db has. `none`: no blocks; then nodes need another source for them.
     BLOCKS: Blocks = "hub.blocks", "blocks", Text, ["closure"], choice;
     /// `verbatim`: flists as they are upstream. `rewritten`: with their `backend` pointing at this mirror.
     FLISTS: Flists = "hub.flists", "flists", Text, ["verbatim"], choice;

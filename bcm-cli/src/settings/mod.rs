@@ -13,6 +13,7 @@ pub(crate) mod listen;
 #[cfg(test)]
 mod reference;
 pub(crate) mod serve;
+pub(crate) mod store;
 pub(crate) mod sync;
 pub(crate) mod value;
 

@@ -31,6 +31,7 @@ pub(crate) fn resolve(
     config.max_delete = settings.one(&key::MAX_DELETE, args.max_delete)?;
     config.blocks = match settings.one(&key::BLOCKS, args.blocks)? {
         Blocks::Closure => BlockMode::Closure,
+        Blocks::All => BlockMode::All,
         Blocks::None => BlockMode::None,
     };
     let backend = settings.maybe(&key::BACKEND, public.backend.clone())?;

@@ -8,17 +8,21 @@
 
 pub mod embedded;
 pub mod memory;
+pub mod routed;
+pub mod zdb;
 
 #[cfg(test)]
 mod conformance;
 
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use bcm_core::digest;
 use bytes::Bytes;
 
 use crate::block::BlockKey;
+use crate::zdb::client::ClientError;
 
 /// The largest payload that 0-db takes, 8 MiB; no block is larger.
 pub const MAX_PAYLOAD: usize = 8 * 1024 * 1024;
@@ -157,8 +161,9 @@ pub struct BlockInfo {
 }
 
 /// A place in a store's order of insertion: good for as long as the store lives, even when the
-/// block that it names is removed. Opaque outside of the store that gave it; 17 bytes, the length
-/// of 0-db's own.
+/// block that it names is removed. Cursors of one store compare in the order of insertion, and all
+/// begin with the same byte; opaque outside of the store that gave it otherwise. 17 bytes, the
+/// length of 0-db's own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Cursor(pub [u8; 17]);
 
@@ -169,6 +174,15 @@ pub enum Direction {
     Forward,
     /// Newest first.
     Backward,
+}
+
+/// What came of an attempt to mend a block from a store's own copies.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mended {
+    /// All of its copies are good now.
+    Yes,
+    /// There is no good copy.
+    No,
 }
 
 /// Totals of a store.
@@ -229,6 +243,62 @@ pub enum StoreError {
         /// What failed.
         operation: &'static str,
     },
+    /// A 0-db that keeps blocks could not be asked.
+    #[error("the block store {store} could not be used")]
+    Remote {
+        /// Its address, without the password.
+        store: String,
+        /// Why.
+        source: Box<ClientError>,
+    },
+    /// A store that has replicas failed a moment ago, and is not asked again at once.
+    #[error("the block store {store} failed a moment ago: {reason}")]
+    Resting {
+        /// Its name.
+        store: String,
+        /// What happened then.
+        reason: String,
+    },
+    /// A 0-db that keeps blocks takes no writes: it is read-only for who did not give the
+    /// namespace's password, or locked, or frozen.
+    #[error("the block store {store} takes no writes: {message}")]
+    NotWritable {
+        /// Its address, without the password.
+        store: String,
+        /// What it says.
+        message: String,
+    },
+    /// A 0-db that keeps blocks has no room left.
+    #[error("the block store {store} is full: {message}")]
+    Full {
+        /// Its address, without the password.
+        store: String,
+        /// What it says.
+        message: String,
+    },
+    /// A store gave something else for a block.
+    #[error(
+        "the block store {store} gives {size} bytes for block {key} that do not hash to its key"
+    )]
+    DamagedBlock {
+        /// Its name.
+        store: String,
+        /// The block.
+        key: BlockKey,
+        /// How many bytes came.
+        size: usize,
+    },
+    /// Routes that do not make a store.
+    #[error("the block store's routes do not fit together")]
+    Routes(#[from] routed::RoutedError),
+    /// The system gives no thread for a store's connections.
+    #[error("could not start the thread of the block store {store}")]
+    Thread {
+        /// Its name.
+        store: String,
+        /// Why.
+        source: std::io::Error,
+    },
 }
 
 impl StoreError {
@@ -249,10 +319,17 @@ impl StoreError {
         }
     }
 
+    /// Whether a block's bytes are not what they should be, while the store itself works.
+    #[must_use]
+    pub fn is_damage(&self) -> bool {
+        matches!(self, Self::Damaged { .. } | Self::DamagedBlock { .. })
+    }
+
     /// Whether the disk is full: nothing is wrong with the store, it needs room.
     #[must_use]
     pub fn is_full(&self) -> bool {
-        matches!(self, Self::Io { source, .. }
+        matches!(self, Self::Full { .. })
+            || matches!(self, Self::Io { source, .. }
             if matches!(source.kind(), std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded))
     }
 }
@@ -290,7 +367,7 @@ pub trait BlockStore: Send + Sync {
     fn check(&self, key: &BlockKey) -> Result<Option<bool>, StoreError> {
         match self.get(key) {
             Ok(found) => Ok(found.map(|(_, payload)| key.verifies(&payload))),
-            Err(StoreError::Damaged { .. }) => Ok(Some(false)),
+            Err(error) if error.is_damage() => Ok(Some(false)),
             Err(error) => Err(error),
         }
     }
@@ -343,6 +420,35 @@ pub trait BlockStore: Send + Sync {
     /// # Errors
     /// The store cannot be read.
     fn stats(&self) -> Result<StoreStats, StoreError>;
+
+    /// The stores that this one is made of, each with its name, where it is made of several. A
+    /// verification looks at each by itself: a good copy in one hides a bad one in another.
+    fn members(&self) -> Vec<(String, Arc<dyn BlockStore>)> {
+        Vec::new()
+    }
+
+    /// Those of `keys` that a member which should have a copy lacks.
+    ///
+    /// # Errors
+    /// A member cannot be asked.
+    fn without_copies(&self, _keys: &[BlockKey]) -> Result<Vec<BlockKey>, StoreError> {
+        Ok(Vec::new())
+    }
+
+    /// Makes every damaged or missing copy of `keys` from a good one that the store has itself, and
+    /// says for each whether all of its copies are good now. A store with one copy of each block
+    /// cannot.
+    ///
+    /// # Errors
+    /// A member cannot be asked or takes no writes.
+    fn mend(&self, keys: &[BlockKey]) -> Result<Vec<Mended>, StoreError> {
+        Ok(vec![Mended::No; keys.len()])
+    }
+
+    /// What an operator should know although it works: a replica that missed writes, say.
+    fn warnings(&self) -> Vec<String> {
+        Vec::new()
+    }
 
     /// A number that changes whenever a block is put or removed, also by another process: how a
     /// server learns that there is something new without looking at blocks.

@@ -42,6 +42,9 @@ pub enum BlockMode {
     /// its last block is in the store.
     #[default]
     Closure,
+    /// These, and all others that the 0-db's namespace has, by its own scan. What is deleted there
+    /// is deleted here after the time of grace, unless a published flist names it.
+    All,
     /// None: the catalogue alone is mirrored.
     None,
 }

@@ -177,7 +177,7 @@ pub(super) async fn prepare(
     for odd in local.odd.iter().filter(|odd| odd.path != layout.state()) {
         warnings.push(format!("{} {}", odd.path.display(), odd.reason));
     }
-    let with_blocks = config.blocks == BlockMode::Closure;
+    let with_blocks = config.blocks != BlockMode::None;
     let lost = with_blocks && state.blocks.is_some_and(|blocks| stats.blocks < blocks);
     if lost {
         warnings.push(format!(

@@ -43,6 +43,11 @@ pub struct Counts {
     pub blocks: u64,
     /// Bytes of blocks that were fetched.
     pub block_bytes: u64,
+    /// With [`BlockMode::All`](super::BlockMode::All): blocks that were deleted.
+    pub blocks_deleted: u64,
+    /// With [`BlockMode::All`](super::BlockMode::All): blocks that are gone upstream, kept for the
+    /// time of grace or because a published flist names them.
+    pub blocks_awaiting_deletion: u64,
 }
 
 /// What is remembered of a sync.

@@ -12,14 +12,16 @@ use tokio_util::sync::CancellationToken;
 use super::config::{BlockMode, SyncConfig};
 use super::error::SyncError;
 use super::history::{self, Ended};
+use super::namespace::{Mirrored, Namespace};
 use super::plan::{Plan, Prepared, now, prepare};
 use super::publication::{Publication, build};
 use super::publish::{self, Failure, Point, PublishError, Rolled, Step};
-use super::report::{Counts, MAX_NAMED, Refusals, SyncOutcome, SyncReport};
+use super::report::{Counts, MAX_NAMED, Refusals, Refused, SyncOutcome, SyncReport};
 use super::stage::{self, Stage, Staged, StagedName};
 use super::state::State;
 use crate::catalog::Item;
 use crate::catalog::diff::{FlistRecord, Reason};
+use crate::catalog::local;
 use crate::catalog::upstream::chain;
 use crate::layout::Layout;
 use crate::store::BlockStore;
@@ -87,10 +89,11 @@ async fn run(
         return Err(SyncError::Cancelled);
     }
     warnings.append(&mut staged.warnings);
+    warnings.append(&mut store.warnings());
 
     let local = &prepared.local.catalog;
     let publication = build(&prepared.diff, &prepared.wanted, local, &staged);
-    let with_blocks = config.blocks == BlockMode::Closure;
+    let with_blocks = config.blocks != BlockMode::None;
     let blocks = with_blocks.then(|| store.stats()).transpose()?;
     let mut state = next_state(&prepared, &staged, &publication, config);
     state.blocks = blocks.map_or(state.blocks, |stats| Some(stats.blocks));
@@ -98,7 +101,14 @@ async fn run(
     let mut report = report(&prepared, &staged, &publication, &failures, warnings);
     report.started = started.1;
     report.seconds = started.0.elapsed().as_secs_f64();
-    remember(&mut state, &report);
+    if config.blocks == BlockMode::All {
+        // Until it is done: this process may not live to see it.
+        let mut unfinished = report.clone();
+        defer_namespace(&mut unfinished, "it was not mirrored to its end".to_owned());
+        remember(&mut state, &unfinished);
+    } else {
+        remember(&mut state, &report);
+    }
     if publication.steps.is_empty() {
         state.save(&layout.state())?;
         publish::remove_journal(layout)?;
@@ -114,8 +124,68 @@ async fn run(
         }
     }
     stage::clean(layout, &kept_for_later(&staged))?;
+    if config.blocks == BlockMode::All {
+        let mirrored = mirror_namespace(layout, config, &store, &progress, &cancel).await?;
+        note_namespace(&mut report, mirrored);
+        state.blocks = Some(store.stats()?.blocks);
+        report.seconds = started.0.elapsed().as_secs_f64();
+        remember(&mut state, &report);
+        state.save(&layout.state())?;
+    }
     report.seconds = started.0.elapsed().as_secs_f64();
     Ok(report)
+}
+
+/// Mirrors what no flist names, after all that one names was published.
+async fn mirror_namespace(
+    layout: &Layout,
+    config: &SyncConfig,
+    store: &Arc<dyn BlockStore>,
+    progress: &SharedProgress,
+    cancel: &CancellationToken,
+) -> Result<Mirrored, SyncError> {
+    let own_layout = layout.clone();
+    let published = tokio::task::spawn_blocking(move || local::scan(&own_layout)).await;
+    let published = published.map_err(SyncError::Panicked)??.catalog;
+    let namespace = Namespace {
+        layout,
+        config,
+        store: Arc::clone(store),
+        published: &published,
+        now: now(),
+        progress: Arc::clone(progress),
+        cancel: cancel.clone(),
+    };
+    namespace.mirror().await
+}
+
+/// Adds what came of the namespace.
+fn note_namespace(report: &mut SyncReport, mirrored: Mirrored) {
+    let counts = &mut report.counts;
+    counts.blocks += mirrored.fetched;
+    counts.block_bytes += mirrored.bytes;
+    counts.blocks_deleted = mirrored.deleted;
+    counts.blocks_awaiting_deletion = mirrored.awaiting;
+    report.nothing_to_do &= mirrored.fetched + mirrored.deleted == 0;
+    report.warnings.extend(mirrored.warnings);
+    report.guard = report.guard.take().or(mirrored.guard);
+    report.refused_total += mirrored.refused.total();
+    let room = MAX_NAMED.saturating_sub(report.refused.len());
+    let named = mirrored.refused.named().iter();
+    report.refused.extend(named.take(room).cloned());
+    if let Some(why) = mirrored.unfinished {
+        defer_namespace(report, why);
+    }
+    note_failures(report, &[]);
+}
+
+fn defer_namespace(report: &mut SyncReport, reason: String) {
+    report.deferred_total += 1;
+    report.deferred.push(Refused {
+        subject: "the namespace".to_owned(),
+        reason,
+    });
+    note_failures(report, &[]);
 }
 
 /// What [`sync`] would do now. Changes nothing on disk: it takes no lock, so a sync that runs at
@@ -225,7 +295,7 @@ fn next_state(
             file_size: ready.size,
             file_md5: ready.md5,
             form: config.flists.form(),
-            blocks: config.blocks == BlockMode::Closure,
+            blocks: config.blocks != BlockMode::None,
         };
         memory.flists.insert(place.clone(), record);
     }

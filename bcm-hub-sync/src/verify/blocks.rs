@@ -9,7 +9,7 @@ use futures_util::{StreamExt as _, stream};
 use super::{DamagedBlock, VerifyError, VerifyOptions, VerifyReport};
 use crate::block::BlockKey;
 use crate::catalog::upstream::chain;
-use crate::store::{BlockInfo, BlockStore, Cursor, Direction, StoreError};
+use crate::store::{BlockInfo, BlockStore, Cursor, Direction, Mended, StoreError};
 
 /// How many blocks are listed at once.
 const PAGE: usize = 4096;
@@ -26,7 +26,8 @@ struct Slice {
     damaged: Vec<DamagedBlock>,
 }
 
-/// Hashes every block. Answers with the damaged ones, up to a bound.
+/// Hashes every block, every copy of it where the store keeps several. Answers with those that are
+/// damaged and were not mended, up to a bound.
 pub(super) async fn verify(
     store: &Arc<dyn BlockStore>,
     options: &VerifyOptions,
@@ -34,53 +35,132 @@ pub(super) async fn verify(
     progress: &SharedProgress,
     report: &mut VerifyReport,
 ) -> Result<HashSet<BlockKey>, VerifyError> {
-    let counted = Arc::clone(store);
-    let stats = blocking(move || counted.stats()).await??;
-    let task = progress.started("hashing blocks", Unit::Blocks, Some(stats.blocks));
-    let mut damaged = HashSet::new();
-    let mut cursor: Option<Cursor> = None;
-    loop {
-        let listed = Arc::clone(store);
-        let after = cursor;
-        let scan = move || listed.scan(after.as_ref(), Direction::Forward, PAGE);
-        let page = blocking(scan).await??;
-        let Some(last) = page.last() else {
-            break;
-        };
-        cursor = Some(last.cursor);
-        let mut work = stream::iter(slices(page))
-            .map(|slice| {
-                let store = Arc::clone(store);
-                blocking(move || hash(&*store, &slice))
-            })
-            .buffer_unordered(threads.max(1));
-        while let Some(slice) = work.next().await {
-            let slice = slice??;
-            report.blocks += slice.blocks;
-            report.block_bytes += slice.bytes;
-            progress.advanced(task, slice.blocks, slice.bytes);
-            for block in slice.damaged {
-                if damaged.len() < REMEMBERED {
-                    damaged.insert(block.key);
-                }
-                if options.remove_damaged {
-                    let (store, key) = (Arc::clone(store), block.key);
-                    report.removed_blocks += blocking(move || store.remove(&[key])).await??;
-                }
-                report.damaged_blocks.add(block);
-            }
-        }
+    let mut stores = store.members();
+    let in_one = stores.is_empty();
+    if in_one {
+        stores.push((String::new(), Arc::clone(store)));
     }
-    if report.removed_blocks > 0 {
+    let mut damaged = HashSet::new();
+    for (name, member) in stores {
+        let mut pass = Pass {
+            whole: store,
+            member: &member,
+            options,
+            threads,
+            has_copies: !in_one,
+            damaged: &mut damaged,
+            report: &mut *report,
+        };
+        let what = match in_one {
+            true => "hashing blocks".to_owned(),
+            false => format!("hashing blocks of {name}"),
+        };
+        pass.run(&what, progress).await?;
+    }
+    if report.removed_blocks + report.mended_blocks > 0 {
         let store = Arc::clone(store);
         blocking(move || store.flush()).await??;
     }
-    let outcome = match report.damaged_blocks.count {
-        0 => Outcome::Done,
-        count => Outcome::Partial(format!("{count} are damaged")),
-    };
-    progress.finished(task, &outcome);
     Ok(damaged)
+}
+
+/// Going through one store.
+struct Pass<'a> {
+    /// What it is a part of, or is itself.
+    whole: &'a Arc<dyn BlockStore>,
+    member: &'a Arc<dyn BlockStore>,
+    options: &'a VerifyOptions,
+    threads: usize,
+    /// Whether other members may have copies of its blocks.
+    has_copies: bool,
+    damaged: &'a mut HashSet<BlockKey>,
+    report: &'a mut VerifyReport,
+}
+
+impl Pass<'_> {
+    async fn run(&mut self, what: &str, progress: &SharedProgress) -> Result<(), VerifyError> {
+        let counted = Arc::clone(self.member);
+        let stats = blocking(move || counted.stats()).await??;
+        let task = progress.started(what, Unit::Blocks, Some(stats.blocks));
+        let before = self.report.damaged_blocks.count;
+        let mut cursor: Option<Cursor> = None;
+        loop {
+            let listed = Arc::clone(self.member);
+            let after = cursor;
+            let scan = move || listed.scan(after.as_ref(), Direction::Forward, PAGE);
+            let page = blocking(scan).await??;
+            let Some(last) = page.last() else {
+                break;
+            };
+            cursor = Some(last.cursor);
+            let keys: Vec<BlockKey> = page.iter().map(|block| block.key).collect();
+            let mut work = stream::iter(slices(page))
+                .map(|slice| {
+                    let store = Arc::clone(self.member);
+                    blocking(move || hash(&*store, &slice))
+                })
+                .buffer_unordered(self.threads.max(1));
+            let mut found = Vec::new();
+            while let Some(slice) = work.next().await {
+                let slice = slice??;
+                self.report.blocks += slice.blocks;
+                self.report.block_bytes += slice.bytes;
+                progress.advanced(task, slice.blocks, slice.bytes);
+                found.extend(slice.damaged);
+            }
+            drop(work);
+            self.settle(found).await?;
+            if self.has_copies {
+                self.complete(keys).await?;
+            }
+        }
+        let outcome = match self.report.damaged_blocks.count - before {
+            0 => Outcome::Done,
+            count => Outcome::Partial(format!("{count} are damaged")),
+        };
+        progress.finished(task, &outcome);
+        Ok(())
+    }
+
+    /// Mends or removes what is damaged, as it is asked for, and takes note of the rest.
+    async fn settle(&mut self, found: Vec<DamagedBlock>) -> Result<(), VerifyError> {
+        for block in found {
+            if self.options.mend && self.mend(vec![block.key]).await? == 1 {
+                continue;
+            }
+            if self.damaged.len() < REMEMBERED {
+                self.damaged.insert(block.key);
+            }
+            if self.options.remove_damaged {
+                let (store, key) = (Arc::clone(self.member), block.key);
+                self.report.removed_blocks += blocking(move || store.remove(&[key])).await??;
+            }
+            self.report.damaged_blocks.add(block);
+        }
+        Ok(())
+    }
+
+    /// Finds, and where that is asked for makes, the copies of `keys` that other members lack.
+    async fn complete(&mut self, keys: Vec<BlockKey>) -> Result<(), VerifyError> {
+        let whole = Arc::clone(self.whole);
+        let lacking = blocking(move || whole.without_copies(&keys)).await??;
+        let missing = lacking.len() as u64;
+        let made = match self.options.mend && missing > 0 {
+            true => self.mend(lacking).await?,
+            false => 0,
+        };
+        self.report.missing_copies += missing.saturating_sub(made);
+        Ok(())
+    }
+
+    /// Mends what can be; how many of `keys`.
+    async fn mend(&mut self, keys: Vec<BlockKey>) -> Result<u64, VerifyError> {
+        let whole = Arc::clone(self.whole);
+        let mended = blocking(move || whole.mend(&keys)).await??;
+        let made = mended.iter().filter(|one| **one == Mended::Yes).count() as u64;
+        self.report.mended_blocks += made;
+        Ok(made)
+    }
 }
 
 /// Runs `work` where it may block.
@@ -132,7 +212,7 @@ fn hash(store: &dyn BlockStore, slice: &[BlockInfo]) -> Result<Slice, StoreError
                     )),
                 }
             }
-            Err(error @ StoreError::Damaged { .. }) => Some(error.to_string()),
+            Err(error) if error.is_damage() => Some(error.to_string()),
             // A disk that cannot read one sector can often read the others.
             Err(error @ StoreError::Io { .. }) => Some(chain(&error)),
             Err(error) => return Err(error),

@@ -35,6 +35,9 @@ pub struct VerifyOptions {
     /// Remove blocks that are damaged from the store, which must be writable. The next sync notices
     /// that there are fewer blocks and fetches what is missing. Default: no.
     pub remove_damaged: bool,
+    /// Where the store keeps several copies of a block, make those that are damaged or missing from
+    /// a good one. The store must be writable. Default: no.
+    pub mend: bool,
 }
 
 /// A mirror could not be verified to the end. Damage is not an error: it is in the report.

@@ -65,6 +65,10 @@ pub struct VerifyReport {
     pub block_bytes: u64,
     /// Blocks that are damaged.
     pub damaged_blocks: Listed<DamagedBlock>,
+    /// Damaged or missing copies that were made again from a good one, where that was asked for.
+    pub mended_blocks: u64,
+    /// Copies that a replica lacks and another has, those that were made since not counted.
+    pub missing_copies: u64,
     /// How many damaged blocks were removed, where that was asked for.
     pub removed_blocks: u64,
     /// Flists that were checked.
@@ -85,9 +89,9 @@ pub struct VerifyReport {
 }
 
 impl VerifyReport {
-    /// Whether nothing is damaged.
+    /// Whether nothing is damaged or missing; what was mended is not.
     #[must_use]
     pub fn is_clean(&self) -> bool {
-        self.damaged_blocks.count == 0 && self.damaged_flists.count == 0
+        self.damaged_blocks.count == 0 && self.damaged_flists.count == 0 && self.missing_copies == 0
     }
 }

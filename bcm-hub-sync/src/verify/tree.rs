@@ -22,6 +22,7 @@ use crate::catalog::{Catalog, Entry, FlistRef, Item};
 use crate::flist::{Flist, FlistError, Limits};
 use crate::layout::Layout;
 use crate::store::{BlockStore, StoreError};
+use crate::sync::publish::pending;
 use crate::sync::state::State;
 
 /// How many keys the store is asked for at once.
@@ -145,10 +146,17 @@ async fn gone(
     if !gone.is_empty() {
         // A sync may have removed them between the two looks; then it forgot them as well.
         let state = State::load(&layout.state())?.state;
+        let own = layout.clone();
         let layout = layout.clone();
         let catalog = blocking(move || local::scan(&layout)).await??.catalog;
+        // So does one that was killed, as soon as the next one finishes its publication.
+        let pending = pending(&own);
+        let is_published =
+            |state: &State, place: &FlistRef| state.memory.flists.contains_key(place);
         gone.retain(|place| {
-            state.memory.flists.contains_key(place) && catalog.entry(place).is_none()
+            is_published(&state, place)
+                && pending.as_ref().is_none_or(|p| is_published(p, place))
+                && catalog.entry(place).is_none()
         });
     }
     Ok(gone)
@@ -225,6 +233,14 @@ impl Check {
                 }
             };
             let differs = record.as_ref().is_none_or(|record| record.file_md5 != md5);
+            // A publication that was killed has replaced the file, and not yet its record.
+            let pending = match differs && tries > 0 {
+                true => pending(&self.layout).and_then(|mut s| s.memory.flists.remove(place)),
+                false => None,
+            };
+            if let Some(pending) = pending.filter(|pending| pending.file_md5 == md5) {
+                break Some(pending);
+            }
             if differs && tries < self.patience() {
                 if tries > 0 {
                     std::thread::sleep(RETRY_PAUSE);

@@ -11,6 +11,12 @@ use crate::fixtures;
 pub struct Blocks {
     order: Vec<Stored>,
     by_key: BTreeMap<Vec<u8>, usize>,
+    /// By the place in the index file.
+    by_offset: BTreeMap<u32, usize>,
+    /// The bytes of those that are there.
+    payload_bytes: u64,
+    /// The number of the index file.
+    file: u32,
 }
 
 /// One block.
@@ -23,6 +29,8 @@ pub struct Stored {
     /// When it was stored, in seconds since 1970.
     pub timestamp: u32,
     deleted: bool,
+    /// Where its entry is in the index file.
+    offset: u32,
 }
 
 /// The bytes of an index file's header; the first entry follows.
@@ -42,12 +50,22 @@ impl Blocks {
 
     /// Puts a block at the end. Its key is not checked: a fake may lie.
     pub fn put(&mut self, key: Vec<u8>, payload: impl Into<Bytes>, timestamp: u32) {
-        self.by_key.insert(key.clone(), self.order.len());
+        let payload = payload.into();
+        let after = |last: &Stored| last.offset + last.key.len() as u32 + INDEX_ENTRY;
+        let offset = self.order.last().map_or(INDEX_HEADER, after);
+        self.payload_bytes += payload.len() as u64;
+        self.by_offset.insert(offset, self.order.len());
+        if let Some(before) = self.by_key.insert(key.clone(), self.order.len()) {
+            let before = &mut self.order[before];
+            before.deleted = true;
+            self.payload_bytes -= before.payload.len() as u64;
+        }
         self.order.push(Stored {
             key,
-            payload: payload.into(),
+            payload,
             timestamp,
             deleted: false,
+            offset,
         });
     }
 
@@ -56,6 +74,32 @@ impl Blocks {
     pub fn delete(&mut self, key: &[u8]) {
         let at = self.by_key.remove(key).expect("the key is there");
         self.order[at].deleted = true;
+        self.payload_bytes -= self.order[at].payload.len() as u64;
+    }
+
+    /// Writes other bytes over a block's own, as a failing disk does: its checksum stays.
+    #[track_caller]
+    pub fn damage(&mut self, key: &[u8]) {
+        let at = self.by_key[key];
+        let mut payload = self.order[at].payload.to_vec();
+        payload.reverse();
+        payload.push(0);
+        self.order[at].payload = payload.into();
+    }
+
+    /// Writes all files anew, without what was deleted, as an administrator's tool does: every
+    /// cursor that was given before is void.
+    pub fn compact(&mut self) {
+        let old = std::mem::take(self);
+        self.file = old.file + 1;
+        for block in old.order.into_iter().filter(|block| !block.deleted) {
+            self.put(block.key, block.payload, block.timestamp);
+        }
+    }
+
+    /// The bytes of all blocks that are there.
+    pub fn payload_bytes(&self) -> u64 {
+        self.payload_bytes
     }
 
     /// The block under `key`.
@@ -81,20 +125,20 @@ impl Blocks {
     /// The cursor of `key`: key length, file number, payload length, offset in the index file and
     /// checksum of the entry, as the recorded server packs them.
     pub(super) fn cursor(&self, key: &[u8]) -> Option<Vec<u8>> {
-        let at = *self.by_key.get(key)?;
-        let before = self.order[..at].iter();
-        let offset: u32 = before.map(|b| b.key.len() as u32 + INDEX_ENTRY).sum();
-        let block = &self.order[at];
+        Some(self.cursor_of(&self.order[*self.by_key.get(key)?]))
+    }
+
+    fn cursor_of(&self, block: &Stored) -> Vec<u8> {
         let mut cursor = vec![block.key.len() as u8];
         for number in [
-            0,
+            self.file,
             block.payload.len() as u32,
-            INDEX_HEADER + offset,
+            block.offset,
             crc32c(&block.payload),
         ] {
             cursor.extend(number.to_le_bytes());
         }
-        Some(cursor)
+        cursor
     }
 
     /// Up to `limit` blocks after `cursor` (or from the end of `reverse`d order).
@@ -107,10 +151,15 @@ impl Blocks {
         let after = match cursor {
             None => None,
             Some(cursor) => {
-                let mut blocks = self.iter();
-                let found = blocks.find(|b| self.cursor(&b.key).as_deref() == Some(cursor));
-                let block = found.ok_or("Invalid key format")?;
-                Some(self.by_key[&block.key])
+                // Good for ever: also when its block was deleted.
+                let offset = cursor.get(9..13).and_then(|b| b.try_into().ok());
+                let at = offset.and_then(|b| self.by_offset.get(&u32::from_le_bytes(b)));
+                let at = at.copied().ok_or("Invalid key format")?;
+                // The file's number is a part of it.
+                if self.cursor_of(&self.order[at]) != cursor {
+                    return Err("Invalid key format");
+                }
+                Some(at)
             }
         };
         let live = |block: &&Stored| !block.deleted;

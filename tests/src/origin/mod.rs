@@ -20,7 +20,7 @@ mod http;
 #[cfg(test)]
 mod tests;
 mod users;
-mod zdb;
+pub(crate) mod zdb;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -56,6 +56,8 @@ struct State {
     recorded_commands: BTreeMap<Vec<u8>, Vec<u8>>,
     blocks: Blocks,
     scan_page: usize,
+    /// How many pages the circle of a scan has, and how many were given.
+    scan_circle: Option<(usize, usize)>,
     http_rules: Vec<HttpRule>,
     block_faults: BTreeMap<Vec<u8>, (u64, BlockFault)>,
     http_pause: Duration,
@@ -79,6 +81,7 @@ impl Origin {
             recorded_commands,
             blocks: Blocks::recorded(),
             scan_page: usize::MAX,
+            scan_circle: None,
             http_rules: Vec::new(),
             block_faults: BTreeMap::new(),
             http_pause: Duration::ZERO,
@@ -156,6 +159,11 @@ impl Origin {
     /// From now on a scan gives at most `most` blocks at once.
     pub fn scan_page(&self, most: usize) {
         self.shared.lock().scan_page = most;
+    }
+
+    /// From now on a scan begins again after this many pages, for ever.
+    pub fn scan_circle(&self, pages: Option<usize>) {
+        self.shared.lock().scan_circle = pages.map(|pages| (pages, 0));
     }
 
     /// Requests for `pattern` get `fault` from now on. The pattern is a decoded path; a `*` at its
@@ -282,6 +290,16 @@ impl Shared {
             if let Some((0, _)) = state.block_faults.get(key) {
                 state.block_faults.remove(key);
             }
+        }
+        let mut arguments = arguments;
+        if name == "SCANX"
+            && let Some((pages, at)) = &mut state.scan_circle
+        {
+            if at == pages {
+                *at = 0;
+                arguments = &arguments[..1];
+            }
+            *at += 1;
         }
         let faults = &state.block_faults;
         let fault = |key: &[u8]| faults.get(key).map(|(_, fault)| fault.clone());

@@ -67,7 +67,9 @@ async fn connection(stream: TcpStream, shared: &Shared) -> io::Result<()> {
     Ok(())
 }
 
-async fn read_command(stream: &mut BufReader<TcpStream>) -> io::Result<Option<Vec<Vec<u8>>>> {
+pub(crate) async fn read_command(
+    stream: &mut BufReader<TcpStream>,
+) -> io::Result<Option<Vec<Vec<u8>>>> {
     let Some(count) = read_number(stream, b'*').await? else {
         return Ok(None);
     };
@@ -95,7 +97,7 @@ async fn read_number(stream: &mut BufReader<TcpStream>, mark: u8) -> io::Result<
 }
 
 /// What goes back on the wire.
-pub(super) enum Reply {
+pub(crate) enum Reply {
     Bytes(Vec<u8>),
     ThenClose(Vec<u8>),
     Later(Duration, Vec<u8>),
@@ -105,7 +107,7 @@ pub(super) enum Reply {
 
 /// The reply to a command from a client that did not log in, or `None` where nothing was recorded
 /// of such a command.
-pub(super) fn reply(
+pub(crate) fn reply(
     blocks: &Blocks,
     scan_page: usize,
     fault: impl Fn(&[u8]) -> Option<BlockFault>,
@@ -211,7 +213,7 @@ fn faulty(blocks: &Blocks, fault: BlockFault, key: &[u8]) -> Reply {
 }
 
 fn namespace_info(blocks: &Blocks) -> String {
-    let size: usize = blocks.iter().map(|block| block.payload.len()).sum();
+    let size = blocks.payload_bytes();
     format!(
         "# namespace\nname: default\nentries: {}\npublic: yes\nworm: no\nlocked: no\npassword: \
          yes\ndata_size_bytes: {size}\nmode: userkey\n",
@@ -237,6 +239,6 @@ fn integer(number: u64) -> Vec<u8> {
     format!(":{number}\r\n").into_bytes()
 }
 
-pub(super) fn error(text: &str) -> Vec<u8> {
+pub(crate) fn error(text: &str) -> Vec<u8> {
     format!("-{text}\r\n").into_bytes()
 }

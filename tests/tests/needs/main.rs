@@ -2,6 +2,7 @@
 //! listed as ignored under a name that says what they need; they never pass without having run.
 
 mod full_disk;
+mod full_points;
 
 use std::process::{Command, ExitCode};
 
@@ -42,10 +43,17 @@ fn trial(name: &str, need: &Need, run: fn()) -> Trial {
 
 fn main() -> ExitCode {
     let arguments = Arguments::from_args();
-    let trials = vec![trial(
-        "a_full_disk_loses_nothing",
-        &MOUNTS,
-        full_disk::loses_nothing,
-    )];
+    let trials = vec![
+        trial(
+            "a_full_disk_loses_nothing",
+            &MOUNTS,
+            full_disk::loses_nothing,
+        ),
+        trial(
+            "a_disk_that_is_full_at_any_step_loses_nothing",
+            &MOUNTS,
+            full_points::loses_nothing_at_any_step,
+        ),
+    ];
     libtest_mimic::run(&arguments, trials).exit_code()
 }

@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use bcm_core::digest::Md5;
 use bcm_hub_sync::flist::{BACKEND, FlistError, Summary};
 use bcm_hub_sync::layout::Layout;
-use bcm_hub_sync::store::embedded::{Access, EmbeddedStore};
+use bcm_hub_sync::store::embedded::Access;
 use indicatif::{HumanBytes, HumanCount};
 use serde::Serialize;
 
@@ -18,6 +18,7 @@ use crate::commands::Context;
 use crate::diagnostics::Failure;
 use crate::exit_code::ExitCode;
 use crate::printer::{Show, table};
+use crate::settings::store;
 
 /// What `bcm flist inspect` answers.
 #[derive(Debug, Serialize)]
@@ -60,9 +61,9 @@ pub(super) fn run(context: &Context, args: &InspectCommand) -> Result<ExitCode, 
     let store = match &args.data {
         None => None,
         Some(data) => {
-            let blocks = Layout::new(data).blocks();
-            let store = EmbeddedStore::open(blocks, Access::ReadOnly).map_err(Failure::new)?;
-            Some(held(&flist, &store)?)
+            let (layout, access) = (Layout::new(data), Access::ReadOnly);
+            let store = store::open(&context.settings, &[], &layout, access)?;
+            Some(held(&flist, &*store)?)
         }
     };
     context.printer.show(&Inspected {

@@ -7,7 +7,7 @@ use bcm_hub_sync::flist::{
     Accounts, FlistError, PackError, PackOptions, PackReport, Unpackable, pack,
 };
 use bcm_hub_sync::layout::Layout;
-use bcm_hub_sync::store::embedded::{Access, EmbeddedStore};
+use bcm_hub_sync::store::embedded::Access;
 use indicatif::{HumanBytes, HumanCount};
 use serde::Serialize;
 
@@ -18,6 +18,7 @@ use crate::diagnostics::Failure;
 use crate::exit_code::ExitCode;
 use crate::interrupt;
 use crate::printer::Show;
+use crate::settings::store;
 
 /// What was packed, and where it is.
 #[derive(Debug, Serialize)]
@@ -41,7 +42,7 @@ pub(super) async fn run(context: &Context, args: &PackCommand) -> Result<ExitCod
             source,
         })
     })?;
-    let store = EmbeddedStore::open(layout.blocks(), Access::ReadWrite).map_err(Failure::new)?;
+    let store = store::open(&context.settings, &[], &layout, Access::ReadWrite)?;
     let options = PackOptions {
         backend: args.backend.clone(),
         metadata: args.metadata.clone(),
@@ -57,7 +58,7 @@ pub(super) async fn run(context: &Context, args: &PackCommand) -> Result<ExitCod
         pack(
             &args.folder,
             &args.out,
-            &store,
+            &*store,
             &options,
             &*progress,
             &cancel,

@@ -25,6 +25,7 @@ use crate::diagnostics::Failure;
 use crate::exit_code::ExitCode;
 use crate::interrupt;
 use crate::printer::Show;
+use crate::settings::store;
 
 /// Batches of keys that wait to be fetched.
 const WANTED: usize = 8;
@@ -44,13 +45,13 @@ pub(super) async fn run(context: &Context, args: &UnpackCommand) -> Result<ExitC
     let flist = open(&args.flist)?;
     let (store, _temporary) = if args.from.is_empty() {
         let (data, _) = context.settings.data(args.data.data.as_deref())?;
-        let store = EmbeddedStore::open(Layout::new(&data).blocks(), Access::ReadOnly)
-            .map_err(Failure::new)?;
-        check_held(context, &flist, &store, &data)?;
-        (Arc::new(store), None)
+        let (layout, access) = (Layout::new(&data), Access::ReadOnly);
+        let store = store::open(&context.settings, &[], &layout, access)?;
+        check_held(context, &flist, &*store, &data)?;
+        (store, None)
     } else {
         let (store, temporary) = fetch(context, args, &flist, &cancel).await?;
-        (store, Some(temporary))
+        (store as Arc<dyn BlockStore>, Some(temporary))
     };
     let options = UnpackOptions {
         owners: args.owners.into(),

@@ -5,8 +5,7 @@ use std::time::Duration;
 
 use bcm_core::progress::{Level, Outcome, Progress, SharedProgress, TaskId, Unit};
 use bcm_hub_sync::layout::Layout;
-use bcm_hub_sync::store::BlockStore;
-use bcm_hub_sync::store::embedded::{Access, EmbeddedStore};
+use bcm_hub_sync::store::embedded::Access;
 use bcm_hub_sync::sync::{self, FollowEvent, FollowOptions, Follower, SyncConfig, SyncReport};
 use indicatif::{HumanBytes, HumanCount, HumanDuration};
 use tokio::sync::Notify;
@@ -15,6 +14,7 @@ use tokio_util::sync::CancellationToken;
 use crate::commands::Context;
 use crate::diagnostics::Failure;
 use crate::exit_code::ExitCode;
+use crate::settings::store::StoreSettings;
 
 /// Shows the report of a sync that ran to its end, and answers whether it did.
 pub(crate) type ShowReport<'a> = &'a (dyn Fn(&SyncReport) -> bool + Sync);
@@ -25,6 +25,7 @@ pub(crate) type ShowReport<'a> = &'a (dyn Fn(&SyncReport) -> bool + Sync);
 /// Another process follows already.
 pub(crate) async fn follow(
     context: &Context,
+    store: &StoreSettings,
     layout: &Layout,
     config: &SyncConfig,
     options: &FollowOptions,
@@ -79,10 +80,7 @@ pub(crate) async fn follow(
             _ => {}
         }
     };
-    let open_store = || {
-        let store = EmbeddedStore::open(layout.blocks(), Access::ReadWrite)?;
-        Ok(Arc::new(store) as Arc<dyn BlockStore>)
-    };
+    let open_store = || store.open(layout, Access::ReadWrite);
     let follower = Follower {
         layout,
         config,

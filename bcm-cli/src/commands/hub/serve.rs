@@ -2,10 +2,9 @@
 
 use std::io::{self, Write};
 use std::path::PathBuf;
-use std::sync::Arc;
 
 use bcm_hub_sync::layout::Layout;
-use bcm_hub_sync::store::embedded::{Access, EmbeddedStore};
+use bcm_hub_sync::store::embedded::Access;
 use serde::Serialize;
 
 use crate::args::hub::ServeCommand;
@@ -16,6 +15,7 @@ use crate::exit_code::ExitCode;
 use crate::interrupt;
 use crate::printer::{Show, table};
 use crate::settings::serve::ServeSettings;
+use crate::settings::store;
 
 /// What is served where.
 #[derive(Debug, Serialize)]
@@ -44,8 +44,13 @@ pub(super) async fn run(context: &Context, args: &ServeCommand) -> Result<ExitCo
             data.display()
         ));
     }
-    let store = EmbeddedStore::open(layout.blocks(), Access::ReadOnly).map_err(Failure::new)?;
-    let serving = Serving::start(&layout, Arc::new(store), settings, &cancel).await?;
+    let store = store::open(
+        &context.settings,
+        &args.store.store,
+        &layout,
+        Access::ReadOnly,
+    )?;
+    let serving = Serving::start(&layout, store, settings, &cancel).await?;
     context.printer.show(&Started {
         data,
         addresses: serving.addresses.clone(),

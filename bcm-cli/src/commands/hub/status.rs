@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use bcm_hub_sync::catalog::{Catalog, Entry, local};
 use bcm_hub_sync::layout::Layout;
 use bcm_hub_sync::store::BlockStore;
-use bcm_hub_sync::store::embedded::{Access, EmbeddedStore};
+use bcm_hub_sync::store::embedded::Access;
 use bcm_hub_sync::sync::history::{self, Ended, Record};
 use bcm_hub_sync::sync::state::State;
 use bcm_hub_sync::sync::{FollowStatus, SyncOutcome};
@@ -20,6 +20,7 @@ use crate::commands::Context;
 use crate::diagnostics::Failure;
 use crate::exit_code::ExitCode;
 use crate::printer::{Show, table};
+use crate::settings::store;
 
 /// What a published tree holds.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
@@ -116,7 +117,10 @@ pub(super) fn run(context: &Context, args: &StatusCommand) -> Result<ExitCode, F
     if let Some(most) = args.last {
         return reports::show(context, data, most);
     }
-    let status = status(data, args.max_age)?;
+    let access = Access::ReadOnly;
+    let layout = Layout::new(&data);
+    let store = store::open(&context.settings, &args.store.store, &layout, access)?;
+    let status = status(data, &*store, args.max_age)?;
     context.printer.show(&status)?;
     Ok(match status.health {
         Health::Good => ExitCode::Done,
@@ -125,13 +129,15 @@ pub(super) fn run(context: &Context, args: &StatusCommand) -> Result<ExitCode, F
     })
 }
 
-fn status(data: PathBuf, max_age: Option<Duration>) -> Result<Status, Failure> {
+fn status(
+    data: PathBuf,
+    store: &dyn BlockStore,
+    max_age: Option<Duration>,
+) -> Result<Status, Failure> {
     let layout = Layout::new(&data);
     let loaded = State::load(&layout.state()).map_err(Failure::new)?;
     let scan = local::scan(&layout).map_err(Failure::new)?;
-    let stats = EmbeddedStore::open(layout.blocks(), Access::ReadOnly)
-        .and_then(|store| store.stats())
-        .map_err(Failure::new)?;
+    let stats = store.stats().map_err(Failure::new)?;
     let state = loaded.state;
     let last_outcome = state.last_report.as_ref().map(|report| report.outcome);
     let mut problems = Vec::new();

@@ -2,11 +2,10 @@
 
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use bcm_hub_sync::layout::Layout;
-use bcm_hub_sync::store::embedded::{Access, EmbeddedStore};
+use bcm_hub_sync::store::embedded::Access;
 use bcm_hub_sync::sync::{self, Plan, Refused, SyncError, SyncOutcome, SyncReport};
 use indicatif::{HumanBytes, HumanCount};
 use serde::Serialize;
@@ -20,6 +19,7 @@ use crate::exit_code::ExitCode;
 use crate::interrupt;
 use crate::printer::Show;
 use crate::settings;
+use crate::settings::store::StoreSettings;
 
 /// Makes the mirror equal to its upstream, or shows what that would take.
 pub(super) async fn run(context: &Context, args: &SyncCommand) -> Result<ExitCode, Failure> {
@@ -28,9 +28,12 @@ pub(super) async fn run(context: &Context, args: &SyncCommand) -> Result<ExitCod
     let cancel = interrupt::watch(&context.reporter).map_err(Failure::new)?;
     let layout = Layout::new(&data);
     let progress = context.reporter.progress();
+    let store = StoreSettings::resolve(&context.settings, &args.store.store);
+    let store = store.map_err(Failure::new)?;
+    let open = |access| store.open(&layout, access).map_err(Failure::new);
     if args.dry_run {
-        let store = EmbeddedStore::open(layout.blocks(), Access::ReadOnly).map_err(Failure::new)?;
-        let plan = sync::plan(&layout, &config, Arc::new(store), progress, cancel)
+        let store = open(Access::ReadOnly)?;
+        let plan = sync::plan(&layout, &config, store, progress, cancel)
             .await
             .map_err(failure)?;
         let code = exit_code(plan.outcome());
@@ -51,10 +54,13 @@ pub(super) async fn run(context: &Context, args: &SyncCommand) -> Result<ExitCod
             let _ = context.printer.show(&Synced { data, report });
             true
         };
-        return follow(context, &layout, &config, &options, &synced, &cancel).await;
+        return follow(
+            context, &store, &layout, &config, &options, &synced, &cancel,
+        )
+        .await;
     }
-    let store = EmbeddedStore::open(layout.blocks(), Access::ReadWrite).map_err(Failure::new)?;
-    let report = sync::sync(&layout, &config, Arc::new(store), progress, cancel)
+    let store = open(Access::ReadWrite)?;
+    let report = sync::sync(&layout, &config, store, progress, cancel)
         .await
         .map_err(failure)?;
     let code = exit_code(report.outcome());
@@ -137,6 +143,14 @@ pub(super) fn show_report(data: &Path, report: &SyncReport, out: &mut dyn Write)
             "  gone    {} deleted, {} kept for now",
             count(counts.deleted),
             count(counts.awaiting_deletion)
+        )?;
+    }
+    if counts.blocks_deleted + counts.blocks_awaiting_deletion > 0 {
+        writeln!(
+            out,
+            "  blocks gone upstream  {} deleted, {} kept for now",
+            count(counts.blocks_deleted),
+            count(counts.blocks_awaiting_deletion)
         )?;
     }
     named(out, "refused", &report.refused, report.refused_total)?;

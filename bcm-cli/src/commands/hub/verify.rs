@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use bcm_hub_sync::layout::Layout;
 use bcm_hub_sync::store::BlockStore;
-use bcm_hub_sync::store::embedded::{Access, EmbeddedStore};
+use bcm_hub_sync::store::embedded::Access;
 use bcm_hub_sync::verify::{self, Listed, VerifyError, VerifyOptions, VerifyReport};
 use indicatif::{HumanBytes, HumanCount};
 use serde::Serialize;
@@ -19,6 +19,7 @@ use crate::diagnostics::Failure;
 use crate::exit_code::ExitCode;
 use crate::interrupt;
 use crate::printer::Show;
+use crate::settings::store;
 
 /// There is nothing to verify.
 #[derive(Debug, thiserror::Error)]
@@ -37,13 +38,17 @@ pub(super) async fn run(context: &Context, args: &VerifyCommand) -> Result<ExitC
             .with_hint("--data names the data folder; `bcm hub sync` makes a mirror in it"));
     }
     let cancel = interrupt::watch(&context.reporter).map_err(Failure::new)?;
-    let access = match args.remove_damaged {
+    let access = match args.remove_damaged || args.repair {
         true => Access::ReadWrite,
         false => Access::ReadOnly,
     };
-    let store = EmbeddedStore::open(layout.blocks(), access).map_err(Failure::new)?;
-    let store: Arc<dyn BlockStore> = Arc::new(store);
-    let report = verify(context, &layout, store, args.remove_damaged, &cancel).await?;
+    let store = store::open(&context.settings, &args.store.store, &layout, access)?;
+    let options = VerifyOptions {
+        remove_damaged: args.remove_damaged || args.repair,
+        mend: args.repair,
+        ..VerifyOptions::default()
+    };
+    let report = verify(context, &layout, store, &options, &cancel).await?;
     let verified = Verified {
         data,
         clean: report.is_clean(),
@@ -64,15 +69,11 @@ pub(crate) async fn verify(
     context: &Context,
     layout: &Layout,
     store: Arc<dyn BlockStore>,
-    remove_damaged: bool,
+    options: &VerifyOptions,
     cancel: &CancellationToken,
 ) -> Result<VerifyReport, Failure> {
-    let options = VerifyOptions {
-        remove_damaged,
-        ..VerifyOptions::default()
-    };
     let progress = context.reporter.progress();
-    verify::verify(layout, store, &options, progress, cancel.clone())
+    verify::verify(layout, store, options, progress, cancel.clone())
         .await
         .map_err(|error| match error {
             VerifyError::Cancelled => Failure::new(error).with_code(ExitCode::Interrupted),
@@ -124,6 +125,19 @@ pub(crate) fn show_report(report: &VerifyReport, out: &mut dyn Write) -> io::Res
         ToString::to_string,
     )?;
     listed(out, "notes", &report.notes, String::clone)?;
+    if report.mended_blocks > 0 {
+        writeln!(
+            out,
+            "{} blocks were mended from their replicas",
+            HumanCount(report.mended_blocks)
+        )?;
+    } else if report.missing_copies > 0 {
+        writeln!(
+            out,
+            "{} copies are missing; `bcm hub verify --repair` makes them from the replicas",
+            HumanCount(report.missing_copies)
+        )?;
+    }
     if report.removed_blocks > 0 {
         writeln!(
             out,

@@ -209,6 +209,14 @@ pub(crate) fn roll_forward(layout: &Layout, watch: Watch<'_>) -> Result<Rolled, 
     }
 }
 
+/// What will be remembered when the publication is done that is under way or was interrupted;
+/// `None` where there is none, or its journal cannot be read.
+pub(crate) fn pending(layout: &Layout) -> Option<State> {
+    let text = fs::read(layout.publish_journal()).ok()?;
+    let journal: Journal = serde_json::from_slice(&text).ok()?;
+    (journal.version == VERSION).then_some(journal.state)
+}
+
 fn finish(
     layout: &Layout,
     journal: Journal,

@@ -133,11 +133,30 @@ impl ZdbClient {
     /// # Errors
     /// See [`ZdbClient::call`].
     pub async fn scan(&mut self, after: Option<&[u8]>) -> Result<Option<ScanPage>, ClientError> {
+        self.scan_by("SCANX", after).await
+    }
+
+    /// As [`ZdbClient::scan`], from the newest key to the oldest.
+    ///
+    /// # Errors
+    /// See [`ZdbClient::call`].
+    pub async fn scan_back(
+        &mut self,
+        after: Option<&[u8]>,
+    ) -> Result<Option<ScanPage>, ClientError> {
+        self.scan_by("RSCAN", after).await
+    }
+
+    async fn scan_by(
+        &mut self,
+        command: &'static str,
+        after: Option<&[u8]>,
+    ) -> Result<Option<ScanPage>, ClientError> {
         let arguments: &[&[u8]] = match &after {
             Some(cursor) => &[cursor],
             None => &[],
         };
-        let reply = match self.call("SCANX", arguments).await {
+        let reply = match self.call(command, arguments).await {
             Err(ClientError::Refused { message, .. }) if message == "No more data" => {
                 return Ok(None);
             }
@@ -148,7 +167,7 @@ impl ZdbClient {
             Some(page) if after != Some(&page.cursor[..]) && !page.entries.is_empty() => {
                 Ok(Some(page))
             }
-            _ => Err(self.unexpected("SCANX", &reply)),
+            _ => Err(self.unexpected(command, &reply)),
         }
     }
 

@@ -341,19 +341,7 @@ impl ZdbClient {
         ClientError::Unexpected {
             host: self.host.clone(),
             command,
-            reply: kind(reply),
+            reply: reply.kind(),
         }
-    }
-}
-
-/// What kind of reply it is, for errors.
-fn kind(reply: &Reply) -> &'static str {
-    match reply {
-        Reply::Status(_) => "a status",
-        Reply::Error(_) => "an error",
-        Reply::Integer(_) => "a number",
-        Reply::Bulk(_) => "bytes",
-        Reply::Nil => "nil",
-        Reply::Array(_) => "an array",
     }
 }

@@ -22,6 +22,20 @@ pub enum Reply {
     Array(Vec<Reply>),
 }
 
+impl Reply {
+    /// What kind of reply it is, for errors.
+    pub(crate) fn kind(&self) -> &'static str {
+        match self {
+            Self::Status(_) => "a status",
+            Self::Error(_) => "an error",
+            Self::Integer(_) => "a number",
+            Self::Bulk(_) => "bytes",
+            Self::Nil => "nil",
+            Self::Array(_) => "an array",
+        }
+    }
+}
+
 /// How much of a reply is taken.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ReplyLimits {

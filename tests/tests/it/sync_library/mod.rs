@@ -2,6 +2,8 @@
 
 mod changes;
 mod hostile;
+mod hostile_table;
+mod namespace;
 mod plain;
 
 use std::future::Future;
