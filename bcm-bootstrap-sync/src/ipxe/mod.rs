@@ -74,6 +74,13 @@ sleep 30
 reboot
 ";
 
+const SHELL: &str = "
+:restart
+echo Here is a shell. Type exit to restart.
+shell
+reboot
+";
+
 /// Which kernel a script boots.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Boots {
@@ -153,6 +160,12 @@ impl BootScript {
             path += &format!("/{kernel}");
         }
         Some(path)
+    }
+
+    /// The script, but with a shell in the place of every restart: for finding out what fails.
+    #[must_use]
+    pub fn render_debug(&self) -> String {
+        self.render().replace(RESTART, SHELL)
     }
 
     /// The script.

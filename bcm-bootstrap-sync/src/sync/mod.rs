@@ -23,6 +23,7 @@ mod adopt;
 mod config;
 mod download;
 mod error;
+mod follow;
 mod links;
 pub(crate) mod plan;
 mod run;
@@ -30,5 +31,7 @@ mod staged;
 
 pub use config::SyncConfig;
 pub use error::SyncError;
+pub use follow::{FollowOptions, follow};
 pub use plan::Fetch;
+pub(crate) use run::now;
 pub use run::{LinkPlan, Plan, plan, sync};

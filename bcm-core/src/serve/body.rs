@@ -24,6 +24,43 @@ pub enum Content {
     Bytes(Bytes),
     /// Part of a file, read as it is sent.
     File(FilePart),
+    /// Bytes that are put together as they are sent.
+    Pieces(Pieces),
+}
+
+/// Bytes in pieces, and how many are left.
+pub struct Pieces {
+    pieces: Box<dyn Iterator<Item = Bytes> + Send>,
+    left: u64,
+}
+
+impl Pieces {
+    /// The bytes of `pieces`, which are `length` together. Making a piece must be quick.
+    #[must_use]
+    pub fn new(length: u64, pieces: impl Iterator<Item = Bytes> + Send + 'static) -> Self {
+        Self {
+            pieces: Box::new(pieces),
+            left: length,
+        }
+    }
+
+    fn next(&mut self) -> Option<io::Result<Bytes>> {
+        if self.left == 0 {
+            return None;
+        }
+        let piece = self.pieces.next().filter(|p| p.len() as u64 <= self.left);
+        let piece = piece.ok_or_else(|| io::Error::other("the pieces do not have their length"));
+        self.left = piece
+            .as_ref()
+            .map_or(0, |piece| self.left - piece.len() as u64);
+        Some(piece)
+    }
+}
+
+impl std::fmt::Debug for Pieces {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Pieces({} bytes left)", self.left)
+    }
 }
 
 impl Content {
@@ -102,6 +139,7 @@ impl Body for Content {
             Self::File(part) => part
                 .poll_piece(cx)
                 .map(|piece| piece.map(|piece| piece.map(Frame::data))),
+            Self::Pieces(pieces) => Poll::Ready(pieces.next().map(|piece| piece.map(Frame::data))),
         }
     }
 
@@ -109,6 +147,7 @@ impl Body for Content {
         match self {
             Self::Bytes(bytes) => bytes.is_empty(),
             Self::File(part) => part.next >= part.end,
+            Self::Pieces(pieces) => pieces.left == 0,
         }
     }
 
@@ -116,6 +155,7 @@ impl Body for Content {
         SizeHint::with_exact(match self {
             Self::Bytes(bytes) => bytes.len() as u64,
             Self::File(part) => part.end.saturating_sub(part.next),
+            Self::Pieces(pieces) => pieces.left,
         })
     }
 }

@@ -15,28 +15,54 @@ use super::condition::{self, Decision, Validators};
 use super::response::{self, Asked};
 use crate::file_identity::FileIdentity;
 
-/// An open file that is to be sent.
+/// What is to be sent: something that has a size and can be sent in part.
+pub trait Source {
+    /// Bytes.
+    fn size(&self) -> u64;
+    /// The bytes from `first` up to, not including, `end`.
+    fn part(&self, first: u64, end: u64) -> Content;
+}
+
+/// An open file.
 #[derive(Debug)]
-pub struct Download<'a> {
-    /// The name that a browser saves it under.
-    pub name: &'a str,
-    /// Its content type.
-    pub content_type: &'static str,
-    /// What tells this content from another.
-    pub validators: Validators,
+pub struct OpenFile {
     /// The file; it stays this one while it is sent, whatever happens to its name.
     pub file: Arc<File>,
     /// What it was when it was opened. An answer that finds it written to is broken off.
     pub identity: FileIdentity,
 }
 
+impl Source for OpenFile {
+    fn size(&self) -> u64 {
+        self.identity.size
+    }
+
+    fn part(&self, first: u64, end: u64) -> Content {
+        let file = Arc::clone(&self.file);
+        Content::File(FilePart::new(file, self.identity, first, end))
+    }
+}
+
+/// A download that was asked for.
+#[derive(Debug)]
+pub struct Download<'a, S> {
+    /// The name that a browser saves it under.
+    pub name: &'a str,
+    /// Its content type.
+    pub content_type: &'static str,
+    /// What tells this content from another.
+    pub validators: Validators,
+    /// The bytes.
+    pub source: S,
+}
+
 /// Answers with a file: 200, 206, 304, 412 or 416.
 #[must_use]
-pub fn download(asked: &Asked<'_>, download: &Download<'_>) -> Response<Content> {
+pub fn download(asked: &Asked<'_>, download: &Download<'_, impl Source>) -> Response<Content> {
     let Download {
         name, validators, ..
     } = download;
-    let size = download.identity.size;
+    let size = download.source.size();
     let decision = condition::decide(asked.headers, validators, size);
     let builder = |status| headers(status, name, validators);
     let part = |builder: Builder, first: u64, end: u64| {
@@ -46,8 +72,7 @@ pub fn download(asked: &Asked<'_>, download: &Download<'_>) -> Response<Content>
         let content = if asked.method == Method::HEAD {
             Content::empty()
         } else {
-            let file = Arc::clone(&download.file);
-            Content::File(FilePart::new(file, download.identity, first, end))
+            download.source.part(first, end)
         };
         response::finish(builder, content)
     };

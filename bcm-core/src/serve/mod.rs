@@ -18,6 +18,7 @@ mod guard;
 pub mod json;
 mod limits;
 mod listen;
+pub mod metrics;
 pub mod pages;
 pub mod path;
 mod places;

@@ -3,7 +3,7 @@
 use std::fs::File;
 use std::sync::Arc;
 
-use bcm_core::serve::file::{self, Download};
+use bcm_core::serve::file::{self, Download, OpenFile};
 use hyper::Response;
 
 use super::app::App;
@@ -33,8 +33,10 @@ impl App {
                 etag: format!("\"{md5}\""),
                 modified: u64::try_from(identity.modified.seconds).ok(),
             },
-            file: self.open(found).await?,
-            identity,
+            source: OpenFile {
+                file: self.open(found).await?,
+                identity,
+            },
         };
         Ok(file::download(asked, &download))
     }
