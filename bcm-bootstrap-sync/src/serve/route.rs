@@ -186,7 +186,7 @@ mod tests {
     fn nothing_hostile_gets_through_a_path() {
         for path in [
             "/ipxe/prod/1%0Ashell",
-            "/ipxe/prod/%24%7Bnet0%2Fmac%7D",
+            "/ipxe/prod/%24%7Bip%7D",
             "/ipxe/prod/1/%22",
             "/ipxe/prod/1/a%20%23",
             "/ipxe/prod/1/%26%26%20shell",

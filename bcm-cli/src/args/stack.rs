@@ -2,6 +2,8 @@
 
 use clap::{Args, Subcommand};
 
+use crate::settings::value::Listen;
+
 use super::hub::{DataArgs, FollowArgs, PublicArgs, ServeArgs, StoreArgs, SyncArgs};
 
 /// Run everything together
@@ -44,6 +46,13 @@ pub(crate) struct StartCommand {
 
     #[command(flatten)]
     pub(crate) serve: ServeArgs,
+
+    /// Where the Bootstrap's HTTP server listens; can be repeated
+    ///
+    /// A Bootstrap is mirrored as well, by what `[bootstrap]` in bcm.toml says of it; without a
+    /// word there, only where the hub that is mirrored is the usual one, too.
+    #[arg(long, value_name = "ADDRESS", help_heading = "Serving")]
+    pub(crate) bootstrap_http: Vec<Listen>,
 
     #[command(flatten)]
     pub(crate) sync: SyncArgs,

@@ -11,6 +11,7 @@ mod info;
 mod man;
 pub(crate) mod serving;
 mod stack;
+mod stack_bootstrap;
 
 use crate::args::choices::Output;
 use crate::args::global::GlobalArgs;

@@ -3,6 +3,7 @@
 use std::io::{self, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::PathBuf;
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -15,13 +16,17 @@ use serde::Serialize;
 use tempfile::TempDir;
 use tokio_util::sync::CancellationToken;
 
+use super::bootstrap::sync::Synced as KernelsSynced;
 use super::hub::follow::follow;
 use super::hub::sync::{Synced, exit_code, failure};
 use super::hub::verify::{show_report, verify};
 use super::serving::{Addresses, Serving};
+use super::stack_bootstrap::{Bootstrap, BootstrapParts};
 use super::{Context, block_on};
+use crate::args::bootstrap::sync::SyncArgs as KernelArgs;
 use crate::args::hub::ServeArgs;
 use crate::args::stack::{StackCommand, StartCommand};
+use crate::demo::bootstrap::BootstrapOrigin;
 use crate::demo::{self, Origin};
 use crate::diagnostics::Failure;
 use crate::exit_code::ExitCode;
@@ -50,6 +55,8 @@ struct Started {
     demo: bool,
     serving: Addresses,
     sync: Synced,
+    /// What became of the kernels, where they were synced together with this.
+    bootstrap: Option<KernelsSynced>,
     /// With `--demo` only.
     verify: Option<VerifyReport>,
 }
@@ -57,8 +64,11 @@ struct Started {
 impl Show for Started {
     fn text(&self, out: &mut dyn Write) -> io::Result<()> {
         self.sync.text(out)?;
-        match &self.verify {
-            Some(report) => show_report(report, out),
+        if let Some(report) = &self.verify {
+            show_report(report, out)?;
+        }
+        match &self.bootstrap {
+            Some(synced) => synced.text(out),
             None => Ok(()),
         }
     }
@@ -71,6 +81,8 @@ struct Parts {
     config: SyncConfig,
     serve: ServeSettings,
     follow: FollowOptions,
+    /// The Bootstrap, where it takes part.
+    bootstrap: Option<BootstrapParts>,
     /// With `--demo`: the hub that is mirrored.
     origin: Option<Origin>,
     /// Removed at the end.
@@ -90,6 +102,10 @@ async fn start(context: &Context, args: &StartCommand) -> Result<ExitCode, Failu
     let store = store.map_err(Failure::new)?;
     let serving = Serving::start(&parts.layout, Arc::clone(&store), parts.serve, &cancel).await?;
     announce(&context.reporter, "serving", &serving.addresses);
+    let bootstrap = parts
+        .bootstrap
+        .map(|parts| Bootstrap::start(context, parts, &cancel))
+        .transpose()?;
 
     let work = Work {
         context,
@@ -100,6 +116,7 @@ async fn start(context: &Context, args: &StartCommand) -> Result<ExitCode, Failu
         open: &parts.store,
         store,
         serving: &serving,
+        bootstrap: bootstrap.as_ref(),
     };
     let result = match args.once || args.demo {
         true => work.once(&cancel).await,
@@ -113,6 +130,9 @@ async fn start(context: &Context, args: &StartCommand) -> Result<ExitCode, Failu
     let result = result.map_err(|failure| interrupted_or(failure, &cancel));
     cancel.cancel();
     serving.ended().await;
+    if let Some(bootstrap) = bootstrap {
+        bootstrap.ended().await;
+    }
     if let Some(origin) = parts.origin {
         origin.stop().await;
     }
@@ -139,6 +159,7 @@ struct Work<'a> {
     /// For reading.
     store: Arc<dyn BlockStore>,
     serving: &'a Serving,
+    bootstrap: Option<&'a Bootstrap>,
 }
 
 impl Work<'_> {
@@ -162,7 +183,15 @@ impl Work<'_> {
             }
             verified = Some(report);
         }
-        self.context.printer.show(&self.started(report, verified))?;
+        let mut started = self.started(report, verified);
+        if let Some(bootstrap) = self.bootstrap {
+            let (synced, kernels) = bootstrap.once(self.context, cancel).await;
+            started.bootstrap = synced;
+            if code == ExitCode::Done {
+                code = kernels;
+            }
+        }
+        self.context.printer.show(&started)?;
         if !self.args.once {
             self.context
                 .reporter
@@ -179,6 +208,7 @@ impl Work<'_> {
                 data: self.layout.root().to_owned(),
                 report,
             },
+            bootstrap: None,
             verify,
         }
     }
@@ -201,7 +231,7 @@ impl Work<'_> {
         };
         let mut options = self.follow.clone();
         options.at_once = !begun;
-        follow(
+        let hub = follow(
             self.context,
             self.open,
             self.layout,
@@ -209,8 +239,18 @@ impl Work<'_> {
             &options,
             &synced,
             cancel,
-        )
-        .await
+        );
+        let kernels = async {
+            if let Some(bootstrap) = self.bootstrap {
+                bootstrap.follow(self.context, cancel).await;
+            }
+        };
+        // The kernels go on as long as the hub's part does.
+        let mut hub = pin!(hub);
+        tokio::select! {
+            ended = hub.as_mut() => ended,
+            () = kernels => hub.await,
+        }
     }
 }
 
@@ -220,14 +260,42 @@ fn real_parts(context: &Context, args: &StartCommand) -> Result<Parts, Failure> 
     let config = settings::sync::resolve(settings, &args.sync, &args.public)?;
     let mut serve = ServeSettings::resolve(settings, &args.serve, &args.public)?;
     serve.upstream = config.upstreams.first().map(ToString::to_string);
+    // Who mirrors a hub of their own is not to reach for the public Bootstrap by surprise.
+    let usual_hub = settings
+        .many(&settings::key::UPSTREAM, &args.sync.upstream)?
+        .1;
+    let takes_part =
+        usual_hub == settings::Origin::Default || settings::bootstrap::is_named(settings);
+    let bootstrap = takes_part
+        .then(|| bootstrap_parts(settings, &data, &args.bootstrap_http))
+        .transpose()?;
     Ok(Parts {
         layout: Layout::new(data),
         store: StoreSettings::resolve(settings, &args.store.store).map_err(Failure::new)?,
         config,
         serve,
         follow: settings::follow::resolve(settings, &args.follow)?,
+        bootstrap,
         origin: None,
         _temporary: None,
+    })
+}
+
+fn bootstrap_parts(
+    settings: &settings::Settings,
+    data: &std::path::Path,
+    http: &[Listen],
+) -> Result<BootstrapParts, Failure> {
+    let config = settings::bootstrap::sync(settings, &KernelArgs::default())?;
+    let layout = bcm_bootstrap_sync::layout::Layout::new(data);
+    let mut serve = settings::bootstrap::serve(settings, layout, http, None)?;
+    let first = config.upstreams.first();
+    serve.upstream = first.map(|url| bcm_core::redact::url(url.as_str()));
+    Ok(BootstrapParts {
+        config,
+        serve,
+        follow: settings::bootstrap::follow(settings, None)?,
+        origin: None,
     })
 }
 
@@ -248,6 +316,18 @@ async fn demo_parts(
     let mut serve = ServeSettings::resolve(&bare, &serve_args, &args.public)?;
     let origin = Origin::start(context.reporter.progress(), cancel).await?;
     announce(&context.reporter, "upstream", origin.addresses());
+    let http = match (&args.bootstrap_http[..], &args.serve.http[..]) {
+        // A port of the system's choice for one means so for the other.
+        ([], [_, ..]) => vec![Listen::At((Ipv4Addr::LOCALHOST, 0).into())],
+        (typed, _) => demo_address(&context.reporter, typed, 8081),
+    };
+    let mut bootstrap = bootstrap_parts(&bare, &data, &http)?;
+    let kernels = BootstrapOrigin::start()?;
+    // The made-up kernels have the times of the demonstration.
+    bootstrap.config.policy.since = None;
+    bootstrap.config.upstreams = vec![kernels.url.clone()];
+    bootstrap.serve.upstream = Some(kernels.url.to_string());
+    bootstrap.origin = Some(kernels);
     if temporary.is_some() {
         context.reporter.say(&format!(
             "data folder {}, removed at the end (--data DIR keeps one)",
@@ -264,6 +344,7 @@ async fn demo_parts(
         config,
         serve,
         follow: settings::follow::resolve(&bare, &args.follow)?,
+        bootstrap: Some(bootstrap),
         origin: Some(origin),
         _temporary: temporary,
     })

@@ -4,6 +4,7 @@
 //! same servers that serve a mirror, on loopback. What mirrors it cannot tell it from an upstream
 //! hub.
 
+pub(crate) mod bootstrap;
 mod hub;
 mod trees;
 

@@ -9,12 +9,15 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use bcm_bootstrap_sync::ipxe::ServerUrl;
+use bcm_bootstrap_sync::kernel::KernelName;
+use bcm_bootstrap_sync::run_mode::RunMode;
+use bcm_bootstrap_sync::serve::{Mac, Provision};
 use bcm_core::http::Url;
 use bcm_hub_sync::flist::Backend;
 use bcm_hub_sync::store::routed::Route;
 use bcm_hub_sync::zdb::ZdbAddress;
 
-use super::value::{self, DeleteAfter, Listen};
+use super::value::{self, DeleteAfter, Listen, Window};
 use crate::args::choices::{Blocks, Flists, Output, Profile};
 
 /// What a key takes in `bcm.toml`.
@@ -137,6 +140,16 @@ pub(crate) fn route(text: &str) -> Result<Route, String> {
         .map_err(|error: bcm_hub_sync::store::routed::InvalidRoute| error.to_string())
 }
 
+/// The name of a kernel.
+pub(crate) fn kernel_name(text: &str) -> Result<KernelName, String> {
+    KernelName::new(text).map_err(|error| error.to_string())
+}
+
+/// The URL of a Bootstrap to mirror.
+pub(crate) fn bootstrap_url(text: &str) -> Result<Url, String> {
+    hub_url(text)
+}
+
 /// An upstream hub's URL.
 pub(crate) fn hub_url(text: &str) -> Result<Url, String> {
     let shown = bcm_core::redact::url(text);
@@ -219,6 +232,38 @@ keys! {
     HTTP: Listen = "hub.http", "http", Texts, [":8080"], from_str;
     /// Where the 0-db server listens.
     ZDB: Listen = "hub.zdb", "zdb", Texts, [":9900"], from_str;
+    /// The Bootstraps to mirror, in the order they are tried: the next one is asked when one fails.
+    BOOTSTRAP_UPSTREAM: Url = "bootstrap.upstream", "upstream", Texts, ["https://bootstrap.grid.tf"], bootstrap_url;
+    /// Mirror only kernels that are at most this old: `90d`, `52w`, or `all`. What a run mode leads to is mirrored in any case.
+    BOOTSTRAP_SINCE: Window = "bootstrap.since", "since", Text, ["365d"], from_str;
+    /// Mirror only so many kernels, the newest.
+    BOOTSTRAP_NEWEST: usize = "bootstrap.newest", "newest", Count, [] ("all"), value::count;
+    /// Mirror only kernels whose name matches one of these globs.
+    BOOTSTRAP_NAME: String = "bootstrap.name", "name", Texts, [] ("all"), value::glob;
+    /// Kernels to mirror in any case, and never to delete.
+    BOOTSTRAP_PIN: KernelName = "bootstrap.pin", "pin", Texts, [] ("none"), kernel_name;
+    /// The run modes that there are, each `NAME=TITLE`. Upstream's links of these are mirrored; any other is answered with 401.
+    BOOTSTRAP_MODE: (RunMode, String) = "bootstrap.mode", "mode", Texts, ["prod=Production", "test=Testing", "dev=Development", "qa=Quality assurance"], value::run_mode;
+    /// How long a kernel that is not wanted any more is kept here: `90s`, `12h`, `7d`, `2w`, or `never` deleted.
+    BOOTSTRAP_DELETE_AFTER: DeleteAfter = "bootstrap.delete-after", "delete-after", Text, ["7d"], from_str;
+    /// Delete nothing when more than this share of the kernels is missing upstream at once.
+    BOOTSTRAP_MAX_DELETE: f64 = "bootstrap.max-delete", "max-delete", Share, ["20%"], value::share;
+    /// How many kernels are downloaded at a time.
+    BOOTSTRAP_PARALLEL: usize = "bootstrap.parallel", "parallel", Count, ["4"], value::count;
+    /// How long a connection to an upstream may take to be made.
+    BOOTSTRAP_CONNECT_TIMEOUT: Duration = "bootstrap.connect-timeout", "connect-timeout", Text, ["10s"], value::duration;
+    /// How long an upstream that is connected to may say nothing.
+    BOOTSTRAP_TIMEOUT: Duration = "bootstrap.timeout", "timeout", Text, ["30s"], value::duration;
+    /// How often a request to an upstream is tried, with growing pauses, before it counts as failed.
+    BOOTSTRAP_ATTEMPTS: usize = "bootstrap.attempts", "attempts", Count, ["5"], value::count;
+    /// With `--follow`: the pause between two syncs.
+    BOOTSTRAP_INTERVAL: Duration = "bootstrap.interval", "interval", Text, ["10m"], value::pause;
+    /// Where the Bootstrap's HTTP server listens. Nodes ask at port 80.
+    BOOTSTRAP_HTTP: Listen = "bootstrap.http", "http", Texts, [":8081"], from_str;
+    /// Where boot scripts fetch kernels from: `http://HOST[:PORT]`.
+    BOOTSTRAP_BOOT_URL: ServerUrl = "bootstrap.boot-url", "boot-url", Text, [] ("the host that was asked, or `unsecure.HOST` where that was by HTTPS"), server_url;
+    /// What single machines boot, each `MAC=MODE[/FARM[/ARGUMENTS[/KERNEL]]]`: the answer at `/provision/MAC`.
+    BOOTSTRAP_PROVISION: (Mac, Provision) = "bootstrap.provision", "provision", Texts, [] ("none"), value::provision;
     /// The server that boot media send machines to: `http://HOST[:PORT]`. iPXE trusts few certificates, so plain HTTP.
     BOOTSTRAP_SERVER: ServerUrl = "bootstrap.server", "server", Text, ["http://unsecure.bootstrap.grid.tf"], server_url;
     /// Where a prebuilt iPXE is (`ipxe.lkrn`, `ipxe.efi`, `snponly.efi`), of which boot media are made.

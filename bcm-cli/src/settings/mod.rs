@@ -3,6 +3,7 @@
 //! [`key`] names every setting once; [`mod@file`] reads `bcm.toml`; [`value`] reads the values; the
 //! rest of the module puts the layers together.
 
+pub(crate) mod bootstrap;
 pub(crate) mod cluster;
 pub(crate) mod edit;
 pub(crate) mod file;

@@ -6,6 +6,8 @@ use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
+use bcm_bootstrap_sync::run_mode::{RunMode, RunModes};
+use bcm_bootstrap_sync::serve::{InvalidProvision, Mac, Provision};
 use bcm_hub_sync::catalog::selection::Selection;
 use bcm_hub_sync::flist::Backend;
 use bcm_hub_sync::zdb::ZdbAddress;
@@ -91,6 +93,45 @@ impl FromStr for DeleteAfter {
                 .map_err(|error| format!("{error}, nor the word never")),
         }
     }
+}
+
+/// How far back something goes: a length of time, or `all`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Window(pub(crate) Option<Duration>);
+
+impl FromStr for Window {
+    type Err = String;
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "all" => Ok(Self(None)),
+            text => duration(text)
+                .map(|d| Self(Some(d)))
+                .map_err(|error| format!("{error}, nor the word all")),
+        }
+    }
+}
+
+/// `MODE=TITLE`, or `MODE` alone.
+pub(crate) fn run_mode(text: &str) -> Result<(RunMode, String), String> {
+    let (mode, title) = text.split_once('=').unwrap_or((text, text));
+    let mode = RunMode::new(mode.trim()).map_err(|error| error.to_string())?;
+    let one = [(mode.clone(), title.trim().to_owned())];
+    // The title is checked, too.
+    RunModes::new(one).map_err(|error| error.to_string())?;
+    Ok((mode, title.trim().to_owned()))
+}
+
+/// `MAC=MODE[/FARM[/EXTRA[/KERNEL]]]`
+pub(crate) fn provision(text: &str) -> Result<(Mac, Provision), String> {
+    let (mac, words) = text
+        .split_once('=')
+        .ok_or_else(|| format!("{text:?} is not MAC=MODE[/FARM[/EXTRA[/KERNEL]]]"))?;
+    let mac: Mac = mac
+        .trim()
+        .parse()
+        .map_err(|e: InvalidProvision| e.to_string())?;
+    let words = words.trim().parse();
+    Ok((mac, words.map_err(|e: InvalidProvision| e.to_string())?))
 }
 
 /// An address to listen on. `:8080` alone means every address of this machine, IPv4 and IPv6.

@@ -1,0 +1,59 @@
+//! `bcm bootstrap serve`.
+
+use std::io::{self, Write};
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use bcm_bootstrap_sync::layout::Layout;
+use bcm_bootstrap_sync::serve::BootstrapServer;
+use serde::Serialize;
+
+use crate::args::bootstrap::ServeCommand;
+use crate::commands::Context;
+use crate::diagnostics::Failure;
+use crate::exit_code::ExitCode;
+use crate::interrupt;
+use crate::printer::Show;
+use crate::settings;
+
+/// What is served where.
+#[derive(Debug, Serialize)]
+struct Started {
+    data: PathBuf,
+    http: Vec<SocketAddr>,
+}
+
+impl Show for Started {
+    fn text(&self, out: &mut dyn Write) -> io::Result<()> {
+        writeln!(out, "serving the kernels of {}", self.data.display())?;
+        for address in &self.http {
+            writeln!(out, "  bootstrap (HTTP)  http://{address}/")?;
+        }
+        Ok(())
+    }
+}
+
+/// Serves until it is told to stop.
+pub(super) async fn run(context: &Context, args: &ServeCommand) -> Result<ExitCode, Failure> {
+    let (data, _) = context.settings.data(args.data.data.as_deref())?;
+    let layout = Layout::new(&data);
+    let boot_url = args.boot_url.clone();
+    let options =
+        settings::bootstrap::serve(&context.settings, layout.clone(), &args.http, boot_url)?;
+    let cancel = interrupt::watch(&context.reporter).map_err(Failure::new)?;
+    if !layout.kernels().is_dir() {
+        context.reporter.warn(&format!(
+            "{} holds no kernels yet; what a sync publishes there will be served",
+            data.display()
+        ));
+    }
+    let server = BootstrapServer::bind(options)
+        .map_err(|error| Failure::new(error).hint_on_listening("--http"))?;
+    context.printer.show(&Started {
+        data,
+        http: server.local_addrs().to_vec(),
+    })?;
+    server.run(cancel).await;
+    // It was told to stop and did: for a server that is success.
+    Ok(ExitCode::Done)
+}
