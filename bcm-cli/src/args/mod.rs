@@ -72,12 +72,20 @@ pub(crate) enum Command {
 /// The command as clap knows it, with the variable, the key and the default of every setting
 /// added to its flag's help.
 pub(crate) fn command() -> clap::Command {
-    let mut command = decorate(Cli::command());
+    let mut command = decorate(Cli::command(), HUB);
     command.build();
     command
 }
 
-fn decorate(mut command: clap::Command) -> clap::Command {
+/// The section of `bcm.toml` that flags belong to where nothing else is said.
+const HUB: &str = "hub";
+
+/// `section`: the one whose settings the command's flags are, beside those that have no section.
+fn decorate(mut command: clap::Command, section: &'static str) -> clap::Command {
+    let section = match command.get_name() {
+        "bootstrap" => "bootstrap",
+        _ => section,
+    };
     // Its flags say themselves where they are in `[cluster]`, which is read in one piece.
     if matches!(command.get_name(), "cluster" | "host") {
         return command;
@@ -87,11 +95,10 @@ fn decorate(mut command: clap::Command) -> clap::Command {
         .filter_map(|arg| Some((arg.get_id().clone(), arg.get_long()?.to_owned())))
         .collect();
     for (id, flag) in flags {
-        let Some(meta) = key::ALL
-            .iter()
-            .map(|key| key.meta())
-            .find(|meta| meta.flag == flag)
-        else {
+        let Some(meta) = key::ALL.iter().map(|key| key.meta()).find(|meta| {
+            let of = meta.name.split_once('.').map(|(section, _)| section);
+            meta.flag == flag && of.is_none_or(|of| of == section)
+        }) else {
             continue;
         };
         let (name, variable) = (meta.name, meta.variable());
@@ -112,7 +119,7 @@ fn decorate(mut command: clap::Command) -> clap::Command {
             ))
         });
     }
-    command.mut_subcommands(decorate)
+    command.mut_subcommands(|command| decorate(command, section))
 }
 
 #[cfg(test)]

@@ -23,6 +23,7 @@ use super::hub::verify::{show_report, verify};
 use super::serving::{Addresses, Serving};
 use super::stack_bootstrap::{Bootstrap, BootstrapParts};
 use super::{Context, block_on};
+use crate::args::bootstrap::ServeCommand as KernelServe;
 use crate::args::bootstrap::sync::SyncArgs as KernelArgs;
 use crate::args::hub::ServeArgs;
 use crate::args::stack::{StackCommand, StartCommand};
@@ -288,7 +289,11 @@ fn bootstrap_parts(
 ) -> Result<BootstrapParts, Failure> {
     let config = settings::bootstrap::sync(settings, &KernelArgs::default())?;
     let layout = bcm_bootstrap_sync::layout::Layout::new(data);
-    let mut serve = settings::bootstrap::serve(settings, layout, http, None)?;
+    let listen = KernelServe {
+        http: http.to_vec(),
+        ..KernelServe::default()
+    };
+    let mut serve = settings::bootstrap::serve(settings, layout, &listen)?;
     let first = config.upstreams.first();
     serve.upstream = first.map(|url| bcm_core::redact::url(url.as_str()));
     Ok(BootstrapParts {

@@ -3,16 +3,15 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use bcm_bootstrap_sync::ipxe::ServerUrl;
 use bcm_bootstrap_sync::layout::Layout;
-use bcm_bootstrap_sync::run_mode::RunModes;
+use bcm_bootstrap_sync::run_mode::{RunMode, RunModes};
 use bcm_bootstrap_sync::serve::ServeOptions;
 use bcm_bootstrap_sync::sync::{FollowOptions, SyncConfig};
 use bcm_core::patterns::Patterns;
 
 use super::listen::sockets;
-use super::value::Listen;
 use super::{Origin, Settings, SettingsError, key};
+use crate::args::bootstrap::ServeCommand;
 use crate::args::bootstrap::sync::SyncArgs;
 
 /// The configuration of a sync from flags, variables, file and defaults.
@@ -28,11 +27,11 @@ pub(crate) fn sync(settings: &Settings, args: &SyncArgs) -> Result<SyncConfig, S
     config.policy.names =
         Patterns::new(names.iter().map(String::as_str)).map_err(|error| together(&error))?;
     config.policy.pins = settings
-        .many(&key::BOOTSTRAP_PIN, &args.pin)?
+        .many(&key::BOOTSTRAP_PIN, &args.keep)?
         .0
         .into_iter()
         .collect();
-    config.modes = modes(settings)?
+    config.modes = modes(settings, &args.run_mode)?
         .iter()
         .map(|(mode, _)| mode.clone())
         .collect();
@@ -73,8 +72,8 @@ pub(crate) fn follow(
 ///
 /// # Errors
 /// A variable has a value that means nothing, or one is there twice.
-pub(crate) fn modes(settings: &Settings) -> Result<RunModes, SettingsError> {
-    let modes = settings.many(&key::BOOTSTRAP_MODE, &[])?.0;
+fn modes(settings: &Settings, flags: &[(RunMode, String)]) -> Result<RunModes, SettingsError> {
+    let modes = settings.many(&key::BOOTSTRAP_MODE, flags)?.0;
     RunModes::new(modes).map_err(|error| SettingsError::Together(error.to_string()))
 }
 
@@ -85,15 +84,14 @@ pub(crate) fn modes(settings: &Settings) -> Result<RunModes, SettingsError> {
 pub(crate) fn serve(
     settings: &Settings,
     layout: Layout,
-    http: &[Listen],
-    boot_url: Option<ServerUrl>,
+    args: &ServeCommand,
 ) -> Result<ServeOptions, SettingsError> {
-    let listen: Vec<SocketAddr> = sockets(&settings.many(&key::BOOTSTRAP_HTTP, http)?.0);
+    let listen: Vec<SocketAddr> = sockets(&settings.many(&key::BOOTSTRAP_HTTP, &args.http)?.0);
     let mut options = ServeOptions::new(layout, listen);
-    options.modes = modes(settings)?;
-    options.boot_url = settings.maybe(&key::BOOTSTRAP_BOOT_URL, boot_url)?;
-    options.ipxe = settings.many(&key::IPXE_DIR, &[])?.0;
-    for (mac, provision) in settings.many(&key::BOOTSTRAP_PROVISION, &[])?.0 {
+    options.modes = modes(settings, &args.run_mode)?;
+    options.boot_url = settings.maybe(&key::BOOTSTRAP_BOOT_URL, args.boot_url.clone())?;
+    options.ipxe = settings.many(&key::IPXE_DIR, &args.ipxe_dir)?.0;
+    for (mac, provision) in settings.many(&key::BOOTSTRAP_PROVISION, &args.provision)?.0 {
         if options.provision.insert(mac, provision).is_some() {
             let text = format!(
                 "`{}`: {mac} is there twice",

@@ -241,9 +241,9 @@ keys! {
     /// Mirror only kernels whose name matches one of these globs.
     BOOTSTRAP_NAME: String = "bootstrap.name", "name", Texts, [] ("all"), value::glob;
     /// Kernels to mirror in any case, and never to delete.
-    BOOTSTRAP_PIN: KernelName = "bootstrap.pin", "pin", Texts, [] ("none"), kernel_name;
+    BOOTSTRAP_PIN: KernelName = "bootstrap.keep", "keep", Texts, [] ("none"), kernel_name;
     /// The run modes that there are, each `NAME=TITLE`. Upstream's links of these are mirrored; any other is answered with 401.
-    BOOTSTRAP_MODE: (RunMode, String) = "bootstrap.mode", "mode", Texts, ["prod=Production", "test=Testing", "dev=Development", "qa=Quality assurance"], value::run_mode;
+    BOOTSTRAP_MODE: (RunMode, String) = "bootstrap.run-mode", "run-mode", Texts, ["prod=Production", "test=Testing", "dev=Development", "qa=Quality assurance"], value::run_mode;
     /// How long a kernel that is not wanted any more is kept here: `90s`, `12h`, `7d`, `2w`, or `never` deleted.
     BOOTSTRAP_DELETE_AFTER: DeleteAfter = "bootstrap.delete-after", "delete-after", Text, ["7d"], from_str;
     /// Delete nothing when more than this share of the kernels is missing upstream at once.

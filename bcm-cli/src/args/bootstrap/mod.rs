@@ -3,11 +3,13 @@
 pub(crate) mod image;
 pub(crate) mod sync;
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use bcm_bootstrap_sync::ipxe::ServerUrl;
 use bcm_bootstrap_sync::kernel::KernelName;
 use bcm_bootstrap_sync::run_mode::RunMode;
+use bcm_bootstrap_sync::serve::{Mac, Provision};
 use clap::{Args, Subcommand};
 
 use super::hub::DataArgs;
@@ -49,7 +51,7 @@ pub(crate) enum BootstrapCommand {
 }
 
 /// `bcm bootstrap serve`.
-#[derive(Debug, Clone, Args)]
+#[derive(Debug, Clone, Default, Args)]
 pub(crate) struct ServeCommand {
     #[command(flatten)]
     pub(crate) data: DataArgs,
@@ -66,6 +68,18 @@ pub(crate) struct ServeCommand {
     /// that it was asked by HTTPS.
     #[arg(long, value_name = "URL", value_parser = server_url)]
     pub(crate) boot_url: Option<ServerUrl>,
+
+    /// The run modes that there are, each NAME or NAME=TITLE
+    #[arg(long, value_name = "MODE", value_parser = value::run_mode)]
+    pub(crate) run_mode: Vec<(RunMode, String)>,
+
+    /// What a single machine boots: MAC=MODE[/FARM[/ARGUMENTS[/KERNEL]]]
+    #[arg(long, value_name = "MAC=…", value_parser = value::provision)]
+    pub(crate) provision: Vec<(Mac, Provision)>,
+
+    /// A folder with a prebuilt iPXE; several are tried in order, for each file
+    #[arg(long, value_name = "DIR", value_parser = value::path)]
+    pub(crate) ipxe_dir: Vec<PathBuf>,
 }
 
 /// `bcm bootstrap status`.

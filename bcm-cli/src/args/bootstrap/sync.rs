@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use bcm_bootstrap_sync::kernel::KernelName;
+use bcm_bootstrap_sync::run_mode::RunMode;
 use bcm_core::http::Url;
 use clap::Args;
 
@@ -56,7 +57,11 @@ pub(crate) struct SyncArgs {
 
     /// A kernel to mirror in any case
     #[arg(long, value_name = "NAME", value_parser = |text: &str| KernelName::new(text))]
-    pub(crate) pin: Vec<KernelName>,
+    pub(crate) keep: Vec<KernelName>,
+
+    /// The run modes to mirror, each NAME or NAME=TITLE
+    #[arg(long, value_name = "MODE", value_parser = value::run_mode)]
+    pub(crate) run_mode: Vec<(RunMode, String)>,
 
     /// How long a kernel that is not wanted any more is kept: 90s, 12h, 7d, 2w, never
     #[arg(long, value_name = "TIME")]

@@ -53,7 +53,7 @@ pub(super) fn run(context: &Context, args: &LinkCommand) -> Result<ExitCode, Fai
     let turned = link(&Layout::new(data), &args.mode, &turn, args.dry_run);
     let turned = turned.map_err(|error| match error {
         LinkError::NoKernel(_) => Failure::new(error).with_hint(
-            "`bcm bootstrap status` names the kernels; `--pin` of `bcm bootstrap sync` fetches one",
+            "`bcm bootstrap status` names the kernels; `--keep` of `bcm bootstrap sync` fetches one",
         ),
         error => Failure::new(error),
     })?;

@@ -37,9 +37,7 @@ impl Show for Started {
 pub(super) async fn run(context: &Context, args: &ServeCommand) -> Result<ExitCode, Failure> {
     let (data, _) = context.settings.data(args.data.data.as_deref())?;
     let layout = Layout::new(&data);
-    let boot_url = args.boot_url.clone();
-    let options =
-        settings::bootstrap::serve(&context.settings, layout.clone(), &args.http, boot_url)?;
+    let options = settings::bootstrap::serve(&context.settings, layout.clone(), args)?;
     let cancel = interrupt::watch(&context.reporter).map_err(Failure::new)?;
     if !layout.kernels().is_dir() {
         context.reporter.warn(&format!(

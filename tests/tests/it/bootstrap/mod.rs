@@ -3,6 +3,7 @@
 mod changes;
 mod hostile;
 mod plain;
+mod serve;
 
 use std::fs;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
