@@ -6,7 +6,9 @@
 
 mod cleanup;
 mod cluster;
+mod engines;
 mod machines;
+mod operator;
 mod prepare;
 mod shared;
 mod ssh;
@@ -28,6 +30,7 @@ fn tests() -> Vec<Test> {
         prepare::TESTS,
         cleanup::TESTS,
         cluster::TESTS,
+        engines::TESTS,
     ]
     .concat()
 }
