@@ -459,6 +459,9 @@ impl<'a> Work<'a> {
     fn end(mut self, started: Instant) -> Result<SyncReport, SyncError> {
         let report = &mut self.report;
         report.seconds = started.elapsed().as_secs_f64();
+        // Not in the order in which downloads happened to end.
+        report.new.sort();
+        report.replaced.sort_by(|a, b| a.name.cmp(&b.name));
         if report.refused_total > 0 || report.guard.is_some() {
             report.outcome = SyncOutcome::Partial;
         }
