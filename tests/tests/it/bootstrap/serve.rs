@@ -50,7 +50,7 @@ async fn ask(
     client: &HttpClient,
     method: Method,
     url: String,
-    headers: &[(HeaderName, &str)],
+    headers: &[(HeaderName, String)],
 ) -> Answer {
     let mut request = Request::get(url.parse().unwrap());
     request.method = method;
@@ -65,6 +65,13 @@ async fn ask(
         modified: header(LAST_MODIFIED),
         body: response.bytes(10 << 20).await.unwrap().to_vec(),
     }
+}
+
+fn owned(headers: &[(HeaderName, &str)]) -> Vec<(HeaderName, String)> {
+    let headers = headers.iter();
+    headers
+        .map(|(name, value)| (name.clone(), (*value).to_owned()))
+        .collect()
 }
 
 fn block_on<T>(future: impl Future<Output = T>) -> T {
@@ -84,7 +91,7 @@ fn kernels_are_served_whole_in_part_and_not_again() {
     block_on(async {
         let (url, client, _cancel) = served(&mirror).await;
         let get = |path: &str, headers: &[(HeaderName, &str)]| {
-            let headers = headers.to_vec();
+            let headers = owned(headers);
             let (client, url) = (client.clone(), format!("{url}{path}"));
             async move { ask(&client, Method::GET, url, &headers).await }
         };
@@ -145,7 +152,7 @@ fn scripts_say_what_was_asked_and_nothing_else() {
     block_on(async {
         let (url, client, _cancel) = served(&mirror).await;
         let get = |path: &str, headers: &[(HeaderName, &str)]| {
-            let headers = headers.to_vec();
+            let headers = owned(headers);
             let (client, url) = (client.clone(), format!("{url}{path}"));
             async move { ask(&client, Method::GET, url, &headers).await }
         };
