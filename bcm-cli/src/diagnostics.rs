@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use bcm_core::http::{HttpError, HttpErrorKind};
 use bcm_core::lock::LockError;
 use bcm_hub_sync::store::StoreError;
+use bcm_hub_sync::sync::SyncError;
 use bcm_hub_sync::zdb::client::ClientError;
 use serde::Serialize;
 
@@ -210,6 +211,16 @@ fn hint_for(error: &(dyn Error + 'static)) -> Option<String> {
             "one process at a time writes to a data folder; wait for it, or use another --data"
                 .to_owned(),
         );
+    }
+    if let Some(SyncError::Held { .. }) = find(error) {
+        return Some("`bcm hub snapshot release` lets syncs go on".to_owned());
+    }
+    if let Some(StoreError::Damaged { path, .. }) = find(error) {
+        let folder = path.parent().unwrap_or(path).display();
+        return Some(format!(
+            "readers go on with what can be read; to make the store anew, move {folder} away and run \
+             `bcm hub sync --recheck-blocks`, which fetches the blocks again"
+        ));
     }
     if let Some(HttpError { kind, .. }) = find(error) {
         match kind {

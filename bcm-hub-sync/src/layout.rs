@@ -12,6 +12,7 @@ use std::path::{Path, PathBuf};
 /// hub/state.json     cursors, tombstones, last good sync
 /// hub/publish.json   there only while a sync publishes; see `sync::publish`
 /// hub/reports/       the reports of the last syncs
+/// hub/snapshots/     points that the tree can be taken back to; see `snapshots`
 /// hub/follow.json    what the process that follows upstream is at; hub/follow.lock is held by it
 /// hub/scan.json      how far the scan of a whole namespace got
 /// hub/gone-blocks    blocks of it that are gone upstream, until they are deleted
@@ -103,5 +104,17 @@ impl Layout {
     #[must_use]
     pub fn follow_lock(&self) -> PathBuf {
         self.root.join("hub/follow.lock")
+    }
+
+    /// The snapshots.
+    #[must_use]
+    pub fn snapshots(&self) -> PathBuf {
+        self.root.join("hub/snapshots")
+    }
+
+    /// The flists of all snapshots.
+    #[must_use]
+    pub fn snapshot_flists(&self) -> PathBuf {
+        self.root.join("hub/snapshots/flists")
     }
 }

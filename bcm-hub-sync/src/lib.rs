@@ -13,14 +13,19 @@
 //! - [`zdb`]: 0-db's protocol, both sides;
 //! - [`sync`]: makes a local mirror equal to its upstream;
 //! - [`serve`]: the hub's HTTP API and pages;
+//! - [`snapshots`]: points that a mirror can be taken back to;
+//! - [`gc`]: gives back the room of blocks that nothing needs any more;
 //! - [`verify`]: proves that a mirror is whole.
 
 pub mod block;
 pub mod catalog;
 pub mod flist;
 mod folder;
+pub mod gc;
 pub mod layout;
+mod scratch;
 pub mod serve;
+pub mod snapshots;
 pub mod store;
 pub mod sync;
 pub mod verify;

@@ -10,6 +10,7 @@ use bcm_hub_sync::zdb::ZdbAddress;
 use clap::{Args, Subcommand};
 
 use super::choices::{Blocks, Flists, Profile};
+use super::snapshot::SnapshotCommand;
 use crate::settings::key::hub_url;
 use crate::settings::value::{self, DeleteAfter, Listen};
 
@@ -38,7 +39,33 @@ pub(crate) enum HubCommand {
     /// Hashes every block again, and checks that each published flist is the one that was
     /// published, opens, and has all of its blocks. Exit code 4 when something is damaged or
     /// missing; each such thing is named.
-    Verify(VerifyCommand),
+    Verify(Box<VerifyCommand>),
+    #[command(subcommand)]
+    Snapshot(SnapshotCommand),
+    /// Give back the room of blocks that nothing needs any more
+    ///
+    /// Needed is what a published flist or a snapshot names, and what did until `--grace` ago. While
+    /// it runs, no sync does.
+    Gc(GcCommand),
+}
+
+/// `bcm hub gc`.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct GcCommand {
+    #[command(flatten)]
+    pub(crate) data: DataArgs,
+
+    /// How long what is not needed any more is spared: 90s, 12h, 7d
+    #[arg(long, value_name = "TIME", value_parser = value::duration)]
+    pub(crate) grace: Option<Duration>,
+
+    /// A folder for unpacking flists when the disk of the data folder is full
+    #[arg(long, value_name = "DIR")]
+    pub(crate) scratch: Option<PathBuf>,
+
+    /// Show what would be removed, and remove nothing
+    #[arg(long)]
+    pub(crate) dry_run: bool,
 }
 
 /// Where the data is.
@@ -102,11 +129,22 @@ pub(crate) struct VerifyCommand {
     #[arg(long)]
     pub(crate) remove_damaged: bool,
 
-    /// Mend damaged and missing copies from the replicas of a routed store
+    /// Mend what is damaged or missing: from the replicas of a routed store, else from the upstream;
+    /// then verify once more
     ///
-    /// What no replica has in good order is removed, so that the next sync fetches it again.
-    #[arg(long)]
+    /// Takes the settings of `bcm hub sync`, and has to be given the same, for it syncs.
+    #[arg(long, conflicts_with = "remove_damaged")]
     pub(crate) repair: bool,
+
+    /// A folder for unpacking flists when the disk of the data folder is full
+    #[arg(long, value_name = "DIR")]
+    pub(crate) scratch: Option<PathBuf>,
+
+    #[command(flatten)]
+    pub(crate) sync: SyncArgs,
+
+    #[command(flatten)]
+    pub(crate) public: PublicArgs,
 }
 
 /// `bcm hub sync`.
@@ -182,6 +220,22 @@ pub(crate) struct SyncArgs {
     /// A ready-made selection
     #[arg(long, value_enum, value_name = "PROFILE")]
     pub(crate) profile: Option<Profile>,
+
+    /// The most that is downloaded in a second, in bytes: 500k, 10M, 1G
+    #[arg(long, value_name = "RATE", value_parser = value::rate)]
+    pub(crate) max_rate: Option<u64>,
+
+    /// The most requests to the upstream in a second, of HTTP and of 0-db each
+    #[arg(long, value_name = "N", value_parser = value::requests)]
+    pub(crate) max_requests: Option<usize>,
+
+    /// Kept although upstream deletes it: a glob over repositories and what is in them
+    #[arg(long, value_name = "GLOB", value_parser = value::glob)]
+    pub(crate) pin: Vec<String>,
+
+    /// How many snapshots are kept beside those that are pinned; 0 makes none
+    #[arg(long, value_name = "N", value_parser = value::count_or_none)]
+    pub(crate) snapshots: Option<usize>,
 
     /// How long what is gone upstream is kept: 90s, 12h, 7d, 2w, never
     #[arg(long, value_name = "TIME")]

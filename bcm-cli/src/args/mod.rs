@@ -9,6 +9,7 @@ pub(crate) mod flist;
 pub(crate) mod global;
 pub(crate) mod host;
 pub(crate) mod hub;
+pub(crate) mod snapshot;
 pub(crate) mod stack;
 
 use std::path::PathBuf;

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use bcm_hub_sync::layout::Layout;
-use bcm_hub_sync::serve::{HubServer, Refresher, ServeOptions};
+use bcm_hub_sync::serve::{CountedStore, HubServer, Refresher, ServeOptions};
 use bcm_hub_sync::store::BlockStore;
 use bcm_hub_sync::zdb::server::{ZdbServer, ZdbServerOptions};
 use serde::Serialize;
@@ -72,6 +72,7 @@ impl Serving {
             free_space_of: Some(layout.root().to_owned()),
             ..ZdbServerOptions::default()
         };
+        let counted = CountedStore(Arc::clone(&store));
         let zdb = ZdbServer::bind(options, store)
             .await
             .map_err(|error| Failure::new(error).hint_on_listening("--zdb"))?;
@@ -82,6 +83,7 @@ impl Serving {
         }
         let mut options = ServeOptions::new(layout.clone(), settings.http, backend);
         options.upstream = settings.upstream;
+        options.store = Some(counted);
         let http = HubServer::bind(options)
             .await
             .map_err(|error| Failure::new(error).hint_on_listening("--http"))?;

@@ -222,6 +222,16 @@ keys! {
     TIMEOUT: Duration = "hub.timeout", "timeout", Text, ["30s"], value::duration;
     /// How often a request to an upstream is tried, with growing pauses, before it counts as failed.
     ATTEMPTS: usize = "hub.attempts", "attempts", Count, ["5"], value::count;
+    /// The most that is downloaded in a second, in bytes: `500k`, `10M`, `1G`.
+    MAX_RATE: u64 = "hub.max-rate", "max-rate", Text, [] ("any"), value::rate;
+    /// The most requests to the upstream in a second, of HTTP and of 0-db each.
+    MAX_REQUESTS: usize = "hub.max-requests", "max-requests", Count, [] ("any"), value::requests;
+    /// Kept although upstream deletes them: globs over repositories and what is in them, such as `tf-zos` or `alice/*.flist`.
+    PIN: String = "hub.pin", "pin", Texts, [] ("none"), value::glob;
+    /// How many snapshots are kept beside those that are pinned; 0 makes none.
+    SNAPSHOTS: usize = "hub.snapshots", "snapshots", Count, ["30"], value::count_or_none;
+    /// How long the blocks of an flist that is neither published nor in a snapshot any more are spared by `bcm hub gc`.
+    GRACE: Duration = "hub.grace", "grace", Text, ["7d"], value::duration;
     /// With `--follow`: the pause between two syncs.
     INTERVAL: Duration = "hub.interval", "interval", Text, ["10m"], value::pause;
     /// The share by which that pause is longer or shorter by chance, so that mirrors do not all ask at once.

@@ -1,5 +1,7 @@
 //! What `bcm hub sync` works with.
 
+use bcm_core::limiter::Limiter;
+use bcm_hub_sync::catalog::pins::Pins;
 use bcm_hub_sync::catalog::selection::{self, Selection};
 use bcm_hub_sync::sync::{BlockMode, FlistMode, SyncConfig};
 
@@ -27,6 +29,10 @@ pub(crate) fn resolve(
         });
     config.selection = Selection::new(&repositories, &names, profile)
         .map_err(|error| SettingsError::Together(error.to_string()))?;
+    config.pins = Pins::new(&settings.many(&key::PIN, &args.pin)?.0)
+        .map_err(|error| SettingsError::Together(error.to_string()))?;
+    config.snapshots = settings.one(&key::SNAPSHOTS, args.snapshots)?;
+    config.grace = settings.one(&key::GRACE, None)?;
     config.delete_after = settings.one(&key::DELETE_AFTER, args.delete_after)?.0;
     config.max_delete = settings.one(&key::MAX_DELETE, args.max_delete)?;
     config.blocks = match settings.one(&key::BLOCKS, args.blocks)? {
@@ -47,6 +53,12 @@ pub(crate) fn resolve(
         }
     };
     config.recheck_blocks = args.recheck_blocks;
+    let rate = settings.maybe(&key::MAX_RATE, args.max_rate)?;
+    let requests = settings.maybe(&key::MAX_REQUESTS, args.max_requests)?;
+    let limiter = Limiter::new(rate, requests.map(|count| count as u64));
+    config.http.limiter = limiter.clone();
+    // The bytes are shared; each protocol counts its own requests.
+    config.fetch.limiter = limiter.with_requests(requests.map(|count| count as u64));
     config.parallel = settings.one(&key::PARALLEL, args.parallel)?;
     config.fetch.connections = settings.one(&key::CONNECTIONS, args.connections)?;
     let attempts = settings.one(&key::ATTEMPTS, args.attempts)?;

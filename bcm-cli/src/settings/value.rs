@@ -38,6 +38,44 @@ pub(crate) fn count(text: &str) -> Result<usize, String> {
     }
 }
 
+/// Bytes a second: `500k`, `10M`, `1G`, by thousands.
+pub(crate) fn rate(text: &str) -> Result<u64, String> {
+    /// So that no download looks as if its server were dripping.
+    const LEAST: u64 = 10_000;
+    let wrong = || format!("{text:?} is not a rate of at least 10k bytes a second, such as 10M");
+    let digits = text
+        .find(|c: char| !c.is_ascii_digit())
+        .unwrap_or(text.len());
+    let factor = match &text[digits..] {
+        "" => 1,
+        "k" | "K" => 1_000,
+        "M" => 1_000_000,
+        "G" => 1_000_000_000,
+        _ => return Err(wrong()),
+    };
+    let number: u64 = text[..digits].parse().map_err(|_| wrong())?;
+    let rate = number.checked_mul(factor).ok_or_else(wrong)?;
+    (rate >= LEAST).then_some(rate).ok_or_else(wrong)
+}
+
+/// Requests a second.
+pub(crate) fn requests(text: &str) -> Result<usize, String> {
+    const MOST: usize = 1_000_000;
+    match text.parse::<usize>() {
+        Ok(count) if (1..=MOST).contains(&count) => Ok(count),
+        _ => Err(format!("{text:?} is not a whole number from 1 to {MOST}")),
+    }
+}
+
+/// A count that may be 0.
+pub(crate) fn count_or_none(text: &str) -> Result<usize, String> {
+    const MOST: usize = 10_000;
+    match text.parse::<usize>() {
+        Ok(count) if count <= MOST => Ok(count),
+        _ => Err(format!("{text:?} is not a whole number from 0 to {MOST}")),
+    }
+}
+
 /// A share as `20%` or `0.2`.
 pub(crate) fn share(text: &str) -> Result<f64, String> {
     let number = match text.strip_suffix('%') {

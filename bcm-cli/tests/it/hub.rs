@@ -262,7 +262,7 @@ fn damage_is_found_and_named() {
         "damage was found\n",
         "damaged blocks: 1\n",
         "bob.3bot/copy-of-site.flist: its MD5 is ",
-        "`bcm hub verify --remove-damaged` and then `bcm hub sync` fetch damaged blocks again\n",
+        "`bcm hub verify --repair` fetches them again\n",
     ] {
         assert!(text.contains(part), "{part:?} is missing from {text}");
     }

@@ -184,9 +184,10 @@ impl HttpClient {
         let message = builder
             .body(Empty::new())
             .map_err(|e| HttpError::new(url, HttpErrorKind::Request(e.to_string())))?;
+        self.options.limiter.request().await;
         let started = Instant::now();
         let limit = self.options.connect + self.options.first_byte;
-        tracing::trace!(%url, "request");
+        tracing::debug!(method = %request.method, %url, "asking");
         match tokio::time::timeout(limit, self.client.request(message)).await {
             Ok(Ok(response)) => Ok(Response::new(
                 url.clone(),

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use crate::limiter::Limiter;
+
 /// Limits of an [`HttpClient`](super::HttpClient).
 #[derive(Debug, Clone)]
 pub struct HttpOptions {
@@ -20,6 +22,8 @@ pub struct HttpOptions {
     pub slowest: u64,
     /// How many redirects in a row are followed. Default 5.
     pub max_redirects: u32,
+    /// How much is asked for. Default: any amount.
+    pub limiter: Limiter,
 }
 
 impl Default for HttpOptions {
@@ -31,6 +35,7 @@ impl Default for HttpOptions {
             idle: Duration::from_secs(30),
             slowest: 256,
             max_redirects: 5,
+            limiter: Limiter::default(),
         }
     }
 }

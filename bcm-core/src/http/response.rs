@@ -146,6 +146,10 @@ impl Response {
             self.got += data.len() as u64;
             self.window_bytes += data.len() as u64;
             self.check_rate()?;
+            // That we hold back is not the server's slowness.
+            let held = Instant::now();
+            self.options.limiter.bytes(data.len()).await;
+            self.window_started += held.elapsed();
             if !data.is_empty() {
                 return Ok(Some(data));
             }

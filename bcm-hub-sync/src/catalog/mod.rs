@@ -4,6 +4,7 @@ pub mod diff;
 mod entry;
 mod item;
 pub mod local;
+pub mod pins;
 pub mod selection;
 pub mod upstream;
 

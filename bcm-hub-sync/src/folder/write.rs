@@ -53,6 +53,18 @@ impl Folder {
         }
     }
 
+    /// Gives the file `name` a second name, `to_name` in the folder `to`. `false` where the file
+    /// system cannot do that. A name that is there already stays as it is.
+    pub(crate) fn hard_link(&self, name: &str, to: &Self, to_name: &str) -> Result<bool> {
+        match rustix::fs::linkat(&self.fd, name, &to.fd, to_name, AtFlags::empty()) {
+            Ok(()) | Err(Errno::EXIST) => Ok(true),
+            Err(Errno::MLINK | Errno::XDEV | Errno::PERM | Errno::OPNOTSUPP | Errno::NOSYS) => {
+                Ok(false)
+            }
+            Err(error) => to.failed("link", to_name, error),
+        }
+    }
+
     /// Lets `name` and `to_name` in the folder `to` change places in one step. `false` where the
     /// file system cannot do that.
     pub(crate) fn exchange(&self, name: &str, to: &Self, to_name: &str) -> Result<bool> {

@@ -11,6 +11,7 @@ use super::checksums::Checksums;
 use super::failure::{Failure, Missing};
 use super::inspect::{ForcedBackend, Inspector};
 use super::listing;
+use super::metrics::{Answers, CountedStore};
 use super::options::ServeOptions;
 use super::pages;
 use super::rendered::{HTML, Rendered};
@@ -20,6 +21,7 @@ use super::snapshot::Snapshot;
 use super::watch::Watch;
 use super::workers::Workers;
 use crate::catalog::FlistRef;
+use crate::layout::Layout;
 
 /// How often a request is answered anew because a file changed under it.
 const ATTEMPTS: usize = 4;
@@ -35,6 +37,9 @@ pub(super) struct App {
     pub(super) workers: Workers,
     pub(super) forced_backend: ForcedBackend,
     pub(super) upstream: Option<String>,
+    pub(super) layout: Layout,
+    pub(super) store: Option<CountedStore>,
+    pub(super) answers: Answers,
 }
 
 impl App {
@@ -47,6 +52,9 @@ impl App {
             workers: Workers::new(WORKERS),
             forced_backend: ForcedBackend::new(&options.backend),
             upstream: options.upstream.clone(),
+            layout: layout.clone(),
+            store: options.store.clone(),
+            answers: Answers::default(),
         }
     }
 
@@ -83,6 +91,10 @@ impl App {
         let snapshot = self.watch.snapshot().await;
         if route == Route::Health {
             return api::health(&asked, snapshot.as_ref(), self.watch.error().as_deref());
+        }
+        if route == Route::Metrics {
+            let answered = self.metrics(&asked, snapshot).await;
+            return answered.unwrap_or_else(|failure| failed(&asked, &failure));
         }
         let result = match snapshot {
             Some(snapshot) => self.answer_from(&asked, &route, snapshot).await,
@@ -179,7 +191,7 @@ impl App {
                 self.page(asked, move || page.render()).await
             }
             Route::NoSuchFlist => Err(Failure::NotFound(NO_SOURCE)),
-            Route::NotFound | Route::Health | Route::ApiMe => Err(NO_PAGE),
+            Route::NotFound | Route::Health | Route::Metrics | Route::ApiMe => Err(NO_PAGE),
         }
     }
 

@@ -33,6 +33,7 @@ mod files;
 mod inspect;
 mod json;
 mod listing;
+mod metrics;
 mod options;
 mod pages;
 mod response;
@@ -45,6 +46,7 @@ mod watch;
 mod tests;
 
 pub use bcm_core::serve::{ServeError, ServeLimits};
+pub use metrics::CountedStore;
 pub use options::ServeOptions;
 pub use server::{HubServer, Refresher};
 

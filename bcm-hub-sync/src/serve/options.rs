@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use bcm_core::serve::ServeLimits;
 
+use super::metrics::CountedStore;
 use crate::flist::{self, Backend};
 use crate::layout::Layout;
 
@@ -24,6 +25,8 @@ pub struct ServeOptions {
     pub backend: Backend,
     /// The hub that this mirrors, as pages name it. Default: none, pages say just "a hub".
     pub upstream: Option<String>,
+    /// The store whose blocks `/metrics` counts. Default: none, and blocks are not counted.
+    pub store: Option<CountedStore>,
     /// A folder for unpacking flists to look into them; made when it is first needed. Default:
     /// `hub/scratch` in the data folder.
     pub scratch: PathBuf,
@@ -45,6 +48,7 @@ impl ServeOptions {
             listen,
             backend,
             upstream: None,
+            store: None,
             refresh: Duration::from_secs(1),
             limits: ServeLimits::default(),
             flist_limits: flist::Limits::default(),

@@ -13,6 +13,7 @@ pub(super) enum Route {
     Home,
     Search,
     Health,
+    Metrics,
     ApiRepositories,
     ApiFlist,
     ApiFilesList,
@@ -46,6 +47,7 @@ impl Route {
             [] => Self::Home,
             ["search"] => Self::Search,
             ["healthz"] => Self::Health,
+            ["metrics"] => Self::Metrics,
             ["api", rest @ ..] => Self::api(rest).unwrap_or(Self::NotFound),
             rest => Self::files(rest).unwrap_or(Self::NotFound),
         }

@@ -80,6 +80,8 @@ impl HubServer {
 
 impl Handler for App {
     async fn answer(&self, request: &Request<Incoming>) -> Response<Content> {
-        self.answer_request(request).await
+        let response = self.answer_request(request).await;
+        self.answers.count(response.status());
+        response
     }
 }

@@ -7,6 +7,7 @@ use bcm_core::http::{HttpOptions, Url};
 use bcm_core::retry::RetryPolicy;
 
 use super::blocks::FetchOptions;
+use crate::catalog::pins::Pins;
 use crate::catalog::selection::Selection;
 use crate::flist::{Backend, Limits};
 use crate::zdb::ZdbAddress;
@@ -77,6 +78,13 @@ pub struct SyncConfig {
     /// How long an flist is believed unchanged by its listed size and time alone; then its MD5
     /// is compared once. Default 7 days.
     pub recheck_after: Duration,
+    /// What is kept although upstream deletes it. Default: nothing.
+    pub pins: Pins,
+    /// How many snapshots are kept; 0 makes none. Pinned ones do not count. Default 30.
+    pub snapshots: usize,
+    /// How long the blocks of flists that are neither published nor in a snapshot any more are spared
+    /// by a collection of garbage. Default 7 days.
+    pub grace: Duration,
     /// How long to wait for what over HTTP.
     pub http: HttpOptions,
     /// How often a request is tried.
@@ -103,6 +111,9 @@ impl SyncConfig {
             blocks: BlockMode::default(),
             recheck_blocks: false,
             recheck_after: Duration::from_secs(7 * 24 * 60 * 60),
+            pins: Pins::default(),
+            snapshots: 30,
+            grace: Duration::from_secs(7 * 24 * 60 * 60),
             http: HttpOptions::default(),
             retry: RetryPolicy::default(),
             parallel: 16,

@@ -58,6 +58,12 @@ pub enum SyncError {
     /// What was synced could not be published.
     #[error("what was synced could not be published")]
     Publish(#[from] PublishError),
+    /// A snapshot was restored and not released yet.
+    #[error("the mirror is held at the snapshot {snapshot}")]
+    Held {
+        /// The snapshot.
+        snapshot: String,
+    },
     /// The caller asked to stop.
     #[error("the sync was interrupted; the next one goes on with what was fetched")]
     Cancelled,

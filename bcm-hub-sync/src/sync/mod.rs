@@ -14,13 +14,16 @@ mod plan;
 mod publication;
 pub(crate) mod publish;
 pub mod report;
+pub(crate) mod restoring;
 mod run;
 mod stage;
 pub mod state;
 
 pub use config::{BlockMode, FlistMode, SyncConfig};
 pub use error::SyncError;
+pub(crate) use error::is_full;
 pub use follow::{FollowEvent, FollowOptions, FollowStatus, Follower, OpenStore, follow};
+pub(crate) use plan::now;
 pub use plan::{Plan, PlannedFlist, PlannedLink};
 pub use publish::PublishError;
 pub use report::{Counts, Refused, SyncOutcome, SyncReport};

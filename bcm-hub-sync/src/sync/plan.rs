@@ -139,7 +139,7 @@ fn planned<L, T>(links: &[(FlistRef, L)], target: impl Fn(&L) -> T) -> Vec<Plann
 }
 
 /// This machine's time in seconds since 1970.
-pub(super) fn now() -> i64 {
+pub(crate) fn now() -> i64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH);
     let since = since.unwrap_or(Duration::ZERO);
     i64::try_from(since.as_secs()).unwrap_or(i64::MAX)
@@ -166,6 +166,9 @@ pub(super) async fn prepare(
         ));
     }
     let state = loaded.state;
+    if let Some(snapshot) = state.held {
+        return Err(SyncError::Held { snapshot });
+    }
     let (scan_layout, scan_store) = (layout.clone(), Arc::clone(store));
     let (local, stats) = tokio::task::spawn_blocking(move || {
         let local = local::scan(&scan_layout)?;
@@ -203,6 +206,7 @@ pub(super) async fn prepare(
         form: config.flists.form(),
         blocks: with_blocks,
         recheck_blocks: config.recheck_blocks || lost,
+        pinned: config.pins.of(&local.catalog),
     };
     let mut diff = diff(&wanted, &local.catalog, &state.memory, &options);
     let mut refusals = Refusals::default();

@@ -98,6 +98,9 @@ pub struct SyncReport {
     pub warnings: Vec<String>,
     /// Why nothing was deleted, where too much was missing.
     pub guard: Option<Guard>,
+    /// The snapshot of the tree as it is now, where the sync changed something.
+    #[serde(default)]
+    pub snapshot: Option<String>,
 }
 
 impl SyncReport {

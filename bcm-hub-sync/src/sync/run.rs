@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use bcm_core::atomic_file;
 use bcm_core::lock::FolderLock;
-use bcm_core::progress::{Level, Outcome, SharedProgress, Unit};
+use bcm_core::progress::{Level, Outcome, Progress, SharedProgress, Unit};
 use tokio_util::sync::CancellationToken;
 
 use super::config::{BlockMode, SyncConfig};
@@ -24,6 +24,7 @@ use crate::catalog::diff::{FlistRecord, Reason};
 use crate::catalog::local;
 use crate::catalog::upstream::chain;
 use crate::layout::Layout;
+use crate::snapshots;
 use crate::store::BlockStore;
 
 /// Makes the mirror in the data folder of `layout` equal to its upstream, with the blocks in
@@ -101,6 +102,7 @@ async fn run(
     let mut report = report(&prepared, &staged, &publication, &failures, warnings);
     report.started = started.1;
     report.seconds = started.0.elapsed().as_secs_f64();
+    state.changes += u64::from(!publication.steps.is_empty());
     if config.blocks == BlockMode::All {
         // Until it is done: this process may not live to see it.
         let mut unfinished = report.clone();
@@ -124,6 +126,7 @@ async fn run(
         }
     }
     stage::clean(layout, &kept_for_later(&staged))?;
+    snapshot(layout, config, started.1, &mut report, &*progress).await?;
     if config.blocks == BlockMode::All {
         let mirrored = mirror_namespace(layout, config, &store, &progress, &cancel).await?;
         note_namespace(&mut report, mirrored);
@@ -186,6 +189,30 @@ fn defer_namespace(report: &mut SyncReport, reason: String) {
         reason,
     });
     note_failures(report, &[]);
+}
+
+/// Keeps a point to which the tree can be taken back. That this fails is no reason to call the sync
+/// failed.
+async fn snapshot(
+    layout: &Layout,
+    config: &SyncConfig,
+    now: i64,
+    report: &mut SyncReport,
+    progress: &dyn Progress,
+) -> Result<(), SyncError> {
+    let layout = layout.clone();
+    let (keep, grace) = (config.snapshots, config.grace);
+    let work = move || snapshots::after_sync(&layout, keep, grace, now);
+    let taken = tokio::task::spawn_blocking(work).await;
+    match taken.map_err(SyncError::Panicked)? {
+        Ok(name) => report.snapshot = name,
+        Err(error) => {
+            let text = format!("no snapshot could be made: {}", chain(&error));
+            progress.note(Level::Warning, &text);
+            report.warnings.push(text);
+        }
+    }
+    Ok(())
 }
 
 /// What [`sync`] would do now. Changes nothing on disk: it takes no lock, so a sync that runs at
@@ -394,6 +421,7 @@ fn report(
         deferred_total: publication.deferred.total(),
         warnings,
         guard: prepared.diff.guard.clone(),
+        snapshot: None,
     };
     note_failures(&mut report, failures);
     report

@@ -40,6 +40,12 @@ pub struct State {
     /// What the last sync did.
     #[serde(default)]
     pub last_report: Option<Summary>,
+    /// How often the tree was changed, by which a snapshot knows whether it is of the tree as it is.
+    #[serde(default)]
+    pub changes: u64,
+    /// The snapshot that was restored; syncs wait until it is released.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub held: Option<String>,
     /// The published flists and the tombstones.
     #[serde(flatten)]
     pub memory: Memory,

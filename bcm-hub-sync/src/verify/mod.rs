@@ -6,6 +6,7 @@
 //! syncs, and needs memory for a few blocks at a time.
 
 mod blocks;
+mod repair;
 mod report;
 mod tree;
 
@@ -23,6 +24,7 @@ use crate::layout::Layout;
 use crate::store::{BlockStore, StoreError};
 use crate::sync::state::StateError;
 
+pub use repair::{RepairError, RepairReport, repair};
 pub use report::{DamagedBlock, DamagedFlist, Listed, MAX_NAMED, VerifyReport};
 
 /// How a mirror is verified.
@@ -38,6 +40,9 @@ pub struct VerifyOptions {
     /// Where the store keeps several copies of a block, make those that are damaged or missing from
     /// a good one. The store must be writable. Default: no.
     pub mend: bool,
+    /// A folder elsewhere, in which flists are unpacked when the disk of the data folder is full.
+    /// Default: none, and verifying fails then.
+    pub scratch: Option<PathBuf>,
 }
 
 /// A mirror could not be verified to the end. Damage is not an error: it is in the report.

@@ -75,6 +75,9 @@ pub struct VerifyReport {
     pub flists: u64,
     /// Flists that are damaged, gone, or lack blocks.
     pub damaged_flists: Listed<DamagedFlist>,
+    /// Those of them that are damaged themselves or gone, all of them.
+    #[serde(skip)]
+    pub(crate) broken: Vec<FlistRef>,
     /// Links and links to tags that were followed, those in tags included.
     pub links: u64,
     /// Tags.

@@ -21,6 +21,7 @@ use crate::catalog::upstream::chain;
 use crate::catalog::{Catalog, Entry, FlistRef, Item};
 use crate::flist::{Flist, FlistError, Limits};
 use crate::layout::Layout;
+use crate::scratch::Scratch;
 use crate::store::{BlockStore, StoreError};
 use crate::sync::publish::pending;
 use crate::sync::state::State;
@@ -36,7 +37,7 @@ struct Check {
     layout: Layout,
     store: Arc<dyn BlockStore>,
     limits: Limits,
-    scratch: tempfile::TempDir,
+    scratch: Scratch,
     damaged: HashSet<BlockKey>,
     /// What the sync remembers of the flists, as it was at the beginning.
     records: BTreeMap<FlistRef, FlistRecord>,
@@ -71,6 +72,7 @@ pub(super) async fn verify(
     let catalog = scan.catalog;
     links(&catalog, report);
     for place in gone(layout, &loaded.state, &catalog).await? {
+        report.broken.push(place.clone());
         report.damaged_flists.add(DamagedFlist {
             place,
             reason: "it was published and is gone".to_owned(),
@@ -86,7 +88,7 @@ pub(super) async fn verify(
         return Ok(());
     }
     let hub = layout.hub();
-    let scratch = tempfile::Builder::new().prefix(".verify-").tempdir_in(&hub);
+    let scratch = Scratch::open(&hub, options.scratch.as_deref());
     let check = Arc::new(Check {
         layout: layout.clone(),
         store: Arc::clone(store),
@@ -117,11 +119,16 @@ pub(super) async fn verify(
         match found? {
             Found::Whole => {}
             Found::Note(note) => report.notes.add(format!("{place} {note}")),
-            Found::Damaged { reason, blocks } => report.damaged_flists.add(DamagedFlist {
-                place,
-                reason,
-                blocks,
-            }),
+            Found::Damaged { reason, blocks } => {
+                if blocks == 0 {
+                    report.broken.push(place.clone());
+                }
+                report.damaged_flists.add(DamagedFlist {
+                    place,
+                    reason,
+                    blocks,
+                });
+            }
         }
     }
     let outcome = match report.damaged_flists.count {
@@ -298,33 +305,36 @@ impl Check {
 
     /// How many references of the flist lead to no block, or to a damaged one.
     fn lacking(&self, path: &Path) -> Result<Result<u64, FlistError>, StoreError> {
-        let flist = match Flist::open(path, &self.limits, self.scratch.path()) {
-            Ok(flist) => flist,
-            Err(error) => return Ok(Err(error)),
-        };
-        let mut lacking = 0;
-        let mut batch = Vec::with_capacity(BATCH);
         let mut failed = None;
-        let walked = flist.for_each_block(&mut |key| {
-            batch.push(*key);
-            if batch.len() == BATCH {
-                match self.look(&mut batch) {
-                    Ok(count) => lacking += count,
-                    Err(error) => {
-                        failed = Some(error);
-                        return ControlFlow::Break(());
+        let lacking = self.scratch.with(|scratch| {
+            let flist = Flist::open(path, &self.limits, scratch)?;
+            let mut lacking = 0;
+            let mut batch = Vec::with_capacity(BATCH);
+            flist.for_each_block(&mut |key| {
+                batch.push(*key);
+                if batch.len() == BATCH {
+                    match self.look(&mut batch) {
+                        Ok(count) => lacking += count,
+                        Err(error) => {
+                            failed = Some(error);
+                            return ControlFlow::Break(());
+                        }
                     }
                 }
+                ControlFlow::Continue(())
+            })?;
+            if failed.is_none() {
+                match self.look(&mut batch) {
+                    Ok(count) => lacking += count,
+                    Err(error) => failed = Some(error),
+                }
             }
-            ControlFlow::Continue(())
+            Ok(lacking)
         });
-        if let Err(error) = walked {
-            return Ok(Err(error));
+        match failed {
+            Some(error) => Err(error),
+            None => Ok(lacking),
         }
-        if let Some(error) = failed {
-            return Err(error);
-        }
-        Ok(Ok(lacking + self.look(&mut batch)?))
     }
 
     fn look(&self, batch: &mut Vec<BlockKey>) -> Result<u64, StoreError> {

@@ -17,6 +17,7 @@ mod kill_points;
 mod killed;
 mod parsers;
 mod replay;
+mod snapshots;
 mod stores;
 mod sync_library;
 mod usage;

@@ -1,8 +1,10 @@
 //! `bcm hub`.
 
 pub(crate) mod follow;
+mod gc;
 mod reports;
 mod serve;
+mod snapshot;
 mod status;
 pub(crate) mod sync;
 pub(crate) mod verify;
@@ -19,5 +21,7 @@ pub(super) fn run(context: &Context, command: &HubCommand) -> Result<ExitCode, F
         HubCommand::Serve(args) => block_on(serve::run(context, args)),
         HubCommand::Status(args) => status::run(context, args),
         HubCommand::Verify(args) => block_on(verify::run(context, args)),
+        HubCommand::Snapshot(command) => snapshot::run(context, command),
+        HubCommand::Gc(args) => block_on(gc::run(context, args)),
     }
 }

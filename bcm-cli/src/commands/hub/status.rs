@@ -174,6 +174,14 @@ fn status(
             health = Health::Partial;
         }
     }
+    if let Some(snapshot) = &state.held {
+        problems.push(format!(
+            "held at the snapshot {snapshot}; `bcm hub snapshot release` lets syncs go on"
+        ));
+        if health == Health::Good {
+            health = Health::Partial;
+        }
+    }
     let last = history::last(&layout, 1).unwrap_or_default();
     let last = last.first();
     let last_error = last.and_then(|record| match &record.ended {
@@ -181,6 +189,8 @@ fn status(
         _ => None,
     });
     let last_error_times = match (&last_error, last) {
+        // It failed because of that alone.
+        (Some(_), Some(record)) if state.held.is_some() => record.times,
         (Some(error), Some(record)) => {
             problems.push(failed_sync(error, record));
             if health == Health::Good {

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use bcm_hub_sync::layout::Layout;
 use bcm_hub_sync::store::BlockStore;
 use bcm_hub_sync::store::embedded::Access;
-use bcm_hub_sync::verify::{self, Listed, VerifyError, VerifyOptions, VerifyReport};
+use bcm_hub_sync::verify::{self, Listed, RepairReport, VerifyError, VerifyOptions, VerifyReport};
 use indicatif::{HumanBytes, HumanCount};
 use serde::Serialize;
 use tokio_util::sync::CancellationToken;
@@ -19,6 +19,7 @@ use crate::diagnostics::Failure;
 use crate::exit_code::ExitCode;
 use crate::interrupt;
 use crate::printer::Show;
+use crate::settings;
 use crate::settings::store;
 
 /// There is nothing to verify.
@@ -46,8 +47,12 @@ pub(super) async fn run(context: &Context, args: &VerifyCommand) -> Result<ExitC
     let options = VerifyOptions {
         remove_damaged: args.remove_damaged || args.repair,
         mend: args.repair,
+        scratch: args.scratch.clone(),
         ..VerifyOptions::default()
     };
+    if args.repair {
+        return repair(context, args, &layout, store, &options, cancel).await;
+    }
     let report = verify(context, &layout, store, &options, &cancel).await?;
     let verified = Verified {
         data,
@@ -79,6 +84,55 @@ pub(crate) async fn verify(
             VerifyError::Cancelled => Failure::new(error).with_code(ExitCode::Interrupted),
             error => Failure::new(error),
         })
+}
+
+/// Verifies and fetches again.
+async fn repair(
+    context: &Context,
+    args: &VerifyCommand,
+    layout: &Layout,
+    store: Arc<dyn BlockStore>,
+    options: &VerifyOptions,
+    cancel: CancellationToken,
+) -> Result<ExitCode, Failure> {
+    let config = settings::sync::resolve(&context.settings, &args.sync, &args.public)?;
+    let progress = context.reporter.progress();
+    let report = verify::repair(layout, store, options, &config, progress, cancel)
+        .await
+        .map_err(|error| match error.is_cancelled() {
+            true => Failure::new(error).with_code(ExitCode::Interrupted),
+            false => Failure::new(error),
+        })?;
+    let repaired = Repaired {
+        data: layout.root().to_owned(),
+        clean: report.is_clean(),
+        report,
+    };
+    context.printer.show(&repaired)?;
+    Ok(match repaired.clean {
+        true => ExitCode::Done,
+        false => ExitCode::Unhealthy,
+    })
+}
+
+/// What was found, fetched and left, and where.
+#[derive(Debug, Serialize)]
+struct Repaired {
+    data: PathBuf,
+    clean: bool,
+    #[serde(flatten)]
+    report: RepairReport,
+}
+
+impl Show for Repaired {
+    fn text(&self, out: &mut dyn Write) -> io::Result<()> {
+        show_report(&self.report.found, out)?;
+        let (Some(sync), Some(left)) = (&self.report.sync, &self.report.left) else {
+            return Ok(());
+        };
+        super::sync::show_report(&self.data, sync, out)?;
+        show_report(left, out)
+    }
 }
 
 /// What was found, and where.
@@ -145,10 +199,7 @@ pub(crate) fn show_report(report: &VerifyReport, out: &mut dyn Write) -> io::Res
             HumanCount(report.removed_blocks)
         )?;
     } else if report.damaged_blocks.count > 0 {
-        writeln!(
-            out,
-            "`bcm hub verify --remove-damaged` and then `bcm hub sync` fetch damaged blocks again"
-        )?;
+        writeln!(out, "`bcm hub verify --repair` fetches them again")?;
     }
     Ok(())
 }

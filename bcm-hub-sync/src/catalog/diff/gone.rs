@@ -34,7 +34,8 @@ impl Diff {
         let mut missing = Vec::new();
         let mut held = 0_u64;
         // What stays as it is needs what its links lead to here.
-        let kept = needed_by(local, wanted.refusals.kept().iter().cloned());
+        let kept = wanted.refusals.kept().iter().chain(&options.pinned);
+        let kept = needed_by(local, kept.cloned());
         let kept = |item: &Item| kept.contains(item);
         for (place, _) in local.entries() {
             held += 1;

@@ -13,7 +13,7 @@
 mod gone;
 mod memory;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use bcm_core::names::RepoName;
@@ -47,6 +47,8 @@ pub struct DiffOptions {
     pub blocks: bool,
     /// Treat every flist as if its blocks might be missing.
     pub recheck_blocks: bool,
+    /// What is kept, with all that it leads to, whatever upstream deletes.
+    pub pinned: BTreeSet<Item>,
 }
 
 /// What has to happen to an flist.

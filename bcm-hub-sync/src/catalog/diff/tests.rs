@@ -17,6 +17,7 @@ fn options() -> DiffOptions {
         form: "verbatim".to_owned(),
         blocks: true,
         recheck_blocks: false,
+        pinned: BTreeSet::new(),
     }
 }
 

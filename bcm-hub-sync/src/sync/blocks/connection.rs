@@ -157,7 +157,12 @@ impl Connection {
     fn window(&self) -> usize {
         let options = &self.lane.shared.options;
         let bytes = options.memory / options.connections;
-        (bytes / self.usual.max(1)).clamp(2, options.in_flight.max(2))
+        // Asked for ahead is no more than may be asked for in a second.
+        let requests = options.limiter.requests_a_second();
+        let requests = requests.map_or(usize::MAX, |count| {
+            usize::try_from(count).unwrap_or(usize::MAX)
+        });
+        (bytes / self.usual.max(1)).clamp(2, options.in_flight.min(requests).max(2))
     }
 
     /// All connections' batches together take an eighth of the memory, so that there is always
@@ -170,6 +175,7 @@ impl Connection {
     async fn session(&mut self) -> Result<(), End> {
         let lane = Arc::clone(&self.lane);
         let options = &lane.shared.options;
+        tracing::debug!(source = %lane.address(), "asking for blocks");
         let mut client = ZdbClient::connect(lane.address(), &options.client).await?;
         loop {
             self.ask(&mut client);
@@ -189,6 +195,13 @@ impl Connection {
                 Some(reply) => reply,
                 None => client.reply(command).await?,
             };
+            if self.untimed.is_none() {
+                let limiter = &lane.shared.options.limiter;
+                limiter.request().await;
+                if let Reply::Bulk(payload) = &reply {
+                    limiter.bytes(payload.len()).await;
+                }
+            }
             self.take_reply(&client, reply).await?;
             if self.batch.bytes >= self.batch_bytes() || self.batch.len() >= BATCH_BLOCKS {
                 self.hand_over().await;

@@ -17,6 +17,7 @@ mod tests;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use bcm_core::limiter::Limiter;
 use bcm_core::progress::{Level, Outcome, SharedProgress, Unit};
 use bcm_core::retry::RetryPolicy;
 use tokio::sync::{Semaphore, mpsc};
@@ -58,6 +59,8 @@ pub struct FetchOptions {
     pub timestamps: bool,
     /// The store is flushed each time this many bytes were put. Default 256 MiB.
     pub flush_every: u64,
+    /// How much is asked for. Default: any amount.
+    pub limiter: Limiter,
     /// Time-outs and limits of a connection.
     pub client: ClientOptions,
     /// How often a connection that fails is made again without any answer in between; a source
@@ -76,6 +79,7 @@ impl FetchOptions {
             memory: 64 * 1024 * 1024,
             timestamps: true,
             flush_every: 256 * 1024 * 1024,
+            limiter: Limiter::default(),
             client: ClientOptions::default(),
             retry: RetryPolicy::default(),
         }

@@ -66,9 +66,9 @@ pub enum FollowEvent<'a> {
         /// The pause before the next one.
         next: Duration,
     },
-    /// Another process writes to the data folder.
+    /// Another process writes to the data folder, or a restored snapshot is not released yet.
     Busy {
-        /// What it says of itself.
+        /// Which.
         error: &'a SyncError,
         /// The pause before it is tried again.
         next: Duration,
@@ -136,8 +136,11 @@ pub async fn follow(
         };
         let next = match &result {
             Err(SyncError::Cancelled) => return Ok(()),
-            Err(error) if error.is_busy() => {
-                let next = BUSY;
+            Err(error) if error.is_busy() || matches!(error, SyncError::Held { .. }) => {
+                let next = match error.is_busy() {
+                    true => BUSY,
+                    false => options.pause(0, false),
+                };
                 watch(FollowEvent::Busy { error, next });
                 next
             }

@@ -37,7 +37,8 @@ use crate::store::BlockStore;
 
 pub(super) use acquire::Acquired;
 pub(super) use closure::{Missing, Recent, check_blocks, request_blocks};
-pub(super) use names::{StagedName, clean};
+pub(crate) use names::StagedName;
+pub(super) use names::{clean, scratch};
 
 /// How many batches of wanted keys wait for the fetch of blocks.
 const KEY_QUEUE: usize = 16;
@@ -328,7 +329,7 @@ fn is_verbatim(mode: &FlistMode) -> bool {
 }
 
 /// Makes the folders that staging works in, and empties the scratch folder.
-pub(super) fn open(layout: &Layout) -> Result<(), SyncError> {
+pub(crate) fn open(layout: &Layout) -> Result<(), SyncError> {
     let scratch = names::scratch(layout);
     match std::fs::remove_dir_all(&scratch) {
         Ok(()) => {}

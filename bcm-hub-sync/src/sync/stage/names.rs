@@ -17,12 +17,12 @@ const WHOLE: &str = ".flist";
 /// Names of a version of an flist in the staging folder. They are made of hex digits, for an
 /// flist's own name may be as long as a file name can be.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(in crate::sync) struct StagedName {
+pub(crate) struct StagedName {
     flist: String,
 }
 
 impl StagedName {
-    pub(in crate::sync) fn of(place: &FlistRef) -> Self {
+    pub(crate) fn of(place: &FlistRef) -> Self {
         Self {
             flist: Md5::of(place.to_string().as_bytes()).to_string(),
         }
@@ -39,7 +39,7 @@ impl StagedName {
     }
 
     /// The flist as upstream has it, with this MD5.
-    pub(in crate::sync) fn whole(&self, md5: &Md5) -> String {
+    pub(crate) fn whole(&self, md5: &Md5) -> String {
         format!("{}-{md5}{WHOLE}", self.flist)
     }
 
@@ -69,7 +69,7 @@ fn names(folder: &Path) -> Result<Vec<String>, SyncError> {
 }
 
 /// Where flists are unpacked while they are read.
-pub(super) fn scratch(layout: &Layout) -> PathBuf {
+pub(in crate::sync) fn scratch(layout: &Layout) -> PathBuf {
     layout.staging().join("scratch")
 }
 

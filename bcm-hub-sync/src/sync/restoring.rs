@@ -1,0 +1,26 @@
+//! The parts of a sync that restoring a snapshot works with, too.
+
+use std::path::Path;
+
+use super::error::{Stop, SyncError};
+use super::stage;
+use crate::flist::Limits;
+use crate::layout::Layout;
+use crate::store::BlockStore;
+
+pub(crate) use super::stage::StagedName;
+pub(crate) use super::stage::open as open_staging;
+
+/// How many references of the flist `path` lead to no block in `store`; or what is wrong with it.
+pub(crate) fn lacking_blocks(
+    layout: &Layout,
+    path: &Path,
+    limits: &Limits,
+    store: &dyn BlockStore,
+) -> Result<Result<u64, String>, SyncError> {
+    match stage::check_blocks(path, limits, &stage::scratch(layout), store) {
+        Ok(missing) => Ok(Ok(missing.count)),
+        Err(Stop::Entry(reason)) => Ok(Err(reason)),
+        Err(Stop::All(error)) => Err(error),
+    }
+}
