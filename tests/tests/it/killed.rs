@@ -8,6 +8,9 @@ use bcm_tests::origin::Origin;
 
 const KILLS: u32 = 20;
 
+/// Some syncs end before they can be killed; how many depends on what else the machine does.
+const TRIES: u32 = 5 * KILLS;
+
 #[test]
 fn a_sync_can_be_killed_at_any_moment() {
     let clock = SystemTime::now()
@@ -30,7 +33,10 @@ fn a_sync_can_be_killed_at_any_moment() {
     let expected_blocks = blocks_of(undisturbed.serve().zdb);
     let mut mirror = Mirror::new();
     let mut killed = 0;
-    for kill in 0..KILLS {
+    for kill in 0..TRIES {
+        if killed == KILLS {
+            break;
+        }
         let after = Duration::from_micros(chance.below(whole.as_micros() as u64));
         let running = mirror.start_sync(&origin, &[]);
         std::thread::sleep(after);
@@ -52,9 +58,9 @@ fn a_sync_can_be_killed_at_any_moment() {
         }
     }
     mend_and_compare(&mirror, &origin, &expected, &expected_blocks, seed);
-    assert!(
-        killed >= KILLS / 2,
-        "only {killed} of {KILLS} syncs were there to be killed"
+    assert_eq!(
+        killed, KILLS,
+        "seed {seed}: too few syncs were there to be killed"
     );
 }
 

@@ -74,7 +74,8 @@ fn one_of_two_replicas_is_killed_and_mended() {
     let mut repair = store.to_vec();
     repair.push("--repair");
     let mended = verify(&mirror, &repair).assert_code(0).json();
-    assert_eq!(mended["mended_blocks"], 2, "{mended:#}");
+    assert_eq!(mended["found"]["mended_blocks"], 2, "{mended:#}");
+    assert_eq!(mended["clean"], true, "{mended:#}");
     let after = verify(&mirror, &store).assert_code(0).json();
     assert_eq!(after["blocks"], 2 * all, "every copy is hashed: {after:#}");
     assert!(Resp::connect(a.address()).block(&rotten).is_some());

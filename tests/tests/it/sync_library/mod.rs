@@ -145,10 +145,12 @@ impl Mirror {
         self.upstream().assert_same(&self.tree(), "the mirror");
     }
 
-    /// Everything on disk but the state, whose times change.
+    /// Everything on disk but the state and the reports, which every sync writes.
     fn disk(&self) -> Tree {
         let mut tree = Tree::of_folder(self.folder.path());
         tree.0.remove("data/hub/state.json");
+        tree.0
+            .retain(|path, _| !path.starts_with("data/hub/reports"));
         // The folder in which the state is replaced.
         tree.0.remove("data/hub");
         tree
