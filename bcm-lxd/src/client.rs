@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full, Limited};
-use hyper::StatusCode;
 use hyper::header;
+use hyper::{Method, StatusCode};
 use hyper_util::rt::TokioIo;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -60,6 +60,10 @@ impl std::fmt::Debug for Client {
             .finish_non_exhaustive()
     }
 }
+
+/// How often a call that changes nothing is sent, and how long after a connection broke.
+const READ_TRIES: u32 = 3;
+const READ_PAUSE: Duration = Duration::from_millis(500);
 
 impl Client {
     /// Connects and asks the daemon what it is, with the default limits.
@@ -210,9 +214,30 @@ impl Client {
         })
     }
 
+    /// Reading is tried again where the connection breaks: a daemon breaks all of them when it takes
+    /// on its cluster's certificate, or restarts.
+    async fn sent(
+        &self,
+        request: Request,
+    ) -> Result<(StatusCode, header::HeaderMap, Bytes), LxdError> {
+        let mut tries_left = match request.method {
+            Method::GET => READ_TRIES,
+            _ => 1,
+        };
+        loop {
+            tries_left -= 1;
+            match self.raw(request.clone(), self.options.answer).await {
+                Err(LxdError::Broken { .. }) if tries_left > 0 => {
+                    tokio::time::sleep(READ_PAUSE).await;
+                }
+                result => return result,
+            }
+        }
+    }
+
     async fn answer(&self, request: Request) -> Result<Answer, LxdError> {
         let call = request.call();
-        let (status, _, body) = self.raw(request, self.options.answer).await?;
+        let (status, _, body) = self.sent(request).await?;
         open(status, &body).map_err(|no_answer| match no_answer {
             NoAnswer::Api(source) => LxdError::Api {
                 peer: self.peer().to_owned(),

@@ -132,7 +132,7 @@ impl OperationHandle {
     /// Asks the server to cancel the operation. For a join token this revokes it.
     ///
     /// # Errors
-    /// The call failed. An operation that is gone already counts as cancelled.
+    /// The call failed. An operation that is gone or has ended counts as cancelled.
     pub async fn cancel(&self) -> Result<(), LxdError> {
         match self
             .client
@@ -140,7 +140,17 @@ impl OperationHandle {
             .await
         {
             Err(error) if error.is_not_found() => Ok(()),
+            // A server remembers for some seconds what has ended, and refuses to cancel that.
+            Err(error) if error.api().is_some() && self.has_ended().await => Ok(()),
             result => result,
+        }
+    }
+
+    async fn has_ended(&self) -> bool {
+        let request = Request::get(&["operations", &self.operation.id]);
+        match self.client.call::<Operation>(request).await {
+            Ok(operation) => operation.is_final(),
+            Err(error) => error.is_not_found(),
         }
     }
 }

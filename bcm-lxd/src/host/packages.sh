@@ -57,8 +57,8 @@ bring_packages() {
         apt update >"$notes/apt.log" 2>&1 || { tail -n 5 "$notes/apt.log" >&2; exit 1; }
         apt install --no-install-recommends "$@" >"$notes/apt.log" 2>&1 || {
             # The reason is on the line after dpkg's own.
-            grep -E '^ ?(E|W|Err|dpkg|cannot|.*No space left)[: ]?' "$notes/apt.log" |
-                tail -n 6 >&2
+            why=$(grep -E '^ ?(E|W|Err|dpkg|cannot|.*No space left)[: ]?' "$notes/apt.log" | tail -n 6)
+            printf '%s\n' "${why:-$(tail -n 6 "$notes/apt.log")}" >&2
             exit 1
         }
     }
