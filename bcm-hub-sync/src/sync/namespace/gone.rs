@@ -4,8 +4,8 @@
 //! a complete scan gives, with neither of the two lists in memory. What is gone is written down
 //! with the time at which it was noticed, in the store's order, in `hub/gone-blocks`; what was
 //! written down before is read beside it, so each keeps its time. After the time of grace a block
-//! is deleted, unless a published flist names it: then it is part of the mirror whatever upstream's
-//! 0-db says. When a large share is gone at once, nothing is deleted.
+//! is deleted, unless an flist names it that is published or in a snapshot: then it is part of the
+//! mirror whatever upstream's 0-db says. When a large share is gone at once, nothing is deleted.
 
 use std::collections::HashSet;
 use std::fs::File;
@@ -24,6 +24,7 @@ use crate::catalog::diff::Guard;
 use crate::catalog::{Catalog, Entry};
 use crate::flist::{Flist, Limits};
 use crate::layout::Layout;
+use crate::snapshots;
 use crate::store::{Cursor, Direction};
 use crate::zdb::client::ZdbClient;
 use crate::zdb::resp::Reply;
@@ -194,7 +195,7 @@ impl Namespace<'_> {
         Ok(count)
     }
 
-    /// Deletes what has been gone for the time of grace and is named by no published flist.
+    /// Deletes what has been gone for the time of grace and is named by no flist that is kept.
     async fn delete(&self, path: &Path) -> Result<u64, SyncError> {
         let Some(grace) = self.config.delete_after else {
             return Ok(0);
@@ -230,8 +231,8 @@ impl Namespace<'_> {
     }
 }
 
-/// Takes those out of `keys` that a published flist names. An flist that cannot be read keeps
-/// everything.
+/// Takes those out of `keys` that an flist names which is published or in a snapshot. An flist that
+/// cannot be read keeps everything.
 fn keep_named(
     layout: &Layout,
     published: &Catalog,
@@ -239,23 +240,28 @@ fn keep_named(
     keys: &mut HashSet<BlockKey>,
 ) -> Result<(), SyncError> {
     let scratch = layout.staging();
+    let mut paths = snapshots::unpublished(layout)
+        .map_err(|error| SyncError::io("read", &layout.snapshot_flists(), error))?;
     for (repository, contents) in &published.repositories {
-        for (name, entry) in &contents.entries {
-            if !matches!(entry, Entry::Regular(_)) {
-                continue;
-            }
-            let path = layout.users().join(repository.as_str()).join(name.as_str());
-            let read = Flist::open(&path, limits, &scratch).and_then(|flist| {
-                flist.for_each_block(&mut |key| {
-                    keys.remove(key);
-                    ControlFlow::Continue(())
-                })
-            });
-            if let Err(error) = read {
-                tracing::warn!(path = %path.display(), %error, "cannot be read, so no block is deleted");
-                keys.clear();
-                return Ok(());
-            }
+        let folder = layout.users().join(repository.as_str());
+        let flists = contents.entries.iter();
+        paths.extend(
+            flists
+                .filter(|(_, entry)| matches!(entry, Entry::Regular(_)))
+                .map(|(name, _)| folder.join(name.as_str())),
+        );
+    }
+    for path in paths {
+        let read = Flist::open(&path, limits, &scratch).and_then(|flist| {
+            flist.for_each_block(&mut |key| {
+                keys.remove(key);
+                ControlFlow::Continue(())
+            })
+        });
+        if let Err(error) = read {
+            tracing::warn!(path = %path.display(), %error, "cannot be read, so no block is deleted");
+            keys.clear();
+            return Ok(());
         }
     }
     Ok(())

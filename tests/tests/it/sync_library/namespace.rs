@@ -168,6 +168,48 @@ fn deleted_blocks_go_after_the_time_of_grace_and_named_ones_stay() {
 }
 
 #[test]
+fn what_a_snapshot_names_stays() {
+    let mut mirror = mirror();
+    mirror.config.delete_after = Some(Duration::ZERO);
+    mirror.config.max_delete = 1.0;
+    mirror.complete();
+    let flists = fixtures::flists();
+    let own: Vec<BlockKey> = flists["tf-bootable/ubuntu-tiny.flist"]
+        .chunks
+        .iter()
+        .filter(|key| {
+            let others = flists.iter().filter(|(name, _)| !name.contains("ubuntu"));
+            !others
+                .flat_map(|(_, flist)| &flist.chunks)
+                .any(|k| k == *key)
+        })
+        .map(|key| key.parse().expect("a key"))
+        .collect();
+    assert!(own.len() > 5);
+    mirror.origin.edit(|users| {
+        users
+            .repository("tf-bootable")
+            .nodes
+            .remove("ubuntu-tiny.flist");
+    });
+    delete(&mirror, &own);
+    mirror.complete();
+    mirror.complete();
+    assert!(
+        !mirror
+            .layout
+            .users()
+            .join("tf-bootable/ubuntu-tiny.flist")
+            .exists()
+    );
+    let held = mirror.store.contains(&own).expect("the store");
+    assert!(
+        held.iter().all(|held| *held),
+        "the first sync left a snapshot"
+    );
+}
+
+#[test]
 fn when_much_is_gone_at_once_nothing_is_deleted() {
     let mut mirror = mirror();
     mirror.config.max_delete = 0.3;
