@@ -15,6 +15,7 @@ pub mod digest;
 pub mod file_identity;
 #[cfg(feature = "http")]
 pub mod http;
+#[cfg(feature = "http")]
 pub mod limiter;
 pub mod lock;
 pub mod names;

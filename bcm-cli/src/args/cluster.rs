@@ -1,10 +1,5 @@
 //! `bcm cluster`.
 
-#![allow(
-    rustdoc::broken_intra_doc_links,
-    reason = "these are help texts: brackets mean what may be left out"
-)]
-
 use std::path::PathBuf;
 use std::time::Duration;
 

@@ -1,6 +1,11 @@
 //! What can be typed: one file a command group, clap and nothing else. What it means is found out
 //! in [`settings`](crate::settings).
 
+#![allow(
+    rustdoc::broken_intra_doc_links,
+    reason = "these are help texts: brackets mean what may be left out"
+)]
+
 pub(crate) mod bootstrap;
 pub(crate) mod choices;
 pub(crate) mod cluster;

@@ -4,7 +4,7 @@
 //! makes an answer from the parts here:
 //! - [`path`] splits and decodes a path once; [`response`] has the headers that every answer has, and
 //!   errors; [`rendered`] keeps an answer in both encodings; [`json`] writes what upstream writes.
-//! - [`condition`] decides on conditional and ranged requests; [`file`] answers with a file; [`body`]
+//! - [`condition`] decides on conditional and ranged requests; [`mod@file`] answers with a file; [`body`]
 //!   sends one in pieces, so that memory does not grow with its size.
 //! - [`workers`] run what blocks, a bounded number at a time.
 //! - [`pages`] frame what people see: made on the server, without script.

@@ -46,7 +46,14 @@ pub enum Missing {
     },
     /// A file system that the kernel does not know.
     FileSystem(&'static str),
+    /// Room for more watchers of files.
+    Watchers,
 }
+
+/// How many watchers of files root may have. Every machine's systemd, and what runs on it, has a few,
+/// and all machines are this kernel's; the usual 128 are used up by six of them.
+const WATCHERS: u32 = 1024;
+const WATCHERS_LIMIT: &str = "/proc/sys/fs/inotify/max_user_instances";
 
 impl std::fmt::Display for Missing {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -56,6 +63,7 @@ impl std::fmt::Display for Missing {
                 write!(f, "{program} (Debian package {package})")
             }
             Self::FileSystem(name) => write!(f, "a kernel with {name}"),
+            Self::Watchers => write!(f, "fs.inotify.max_user_instances of {WATCHERS} (sysctl)"),
         }
     }
 }
@@ -77,7 +85,14 @@ pub fn missing() -> Vec<Missing> {
             missing.push(Missing::FileSystem(name));
         }
     }
+    if watchers().is_some_and(|limit| limit < WATCHERS) {
+        missing.push(Missing::Watchers);
+    }
     missing
+}
+
+fn watchers() -> Option<u32> {
+    fs::read_to_string(WATCHERS_LIMIT).ok()?.trim().parse().ok()
 }
 
 /// [`missing`] as the error that starting would give.
@@ -122,7 +137,7 @@ fn kernel_has(name: &str) -> bool {
 }
 
 /// Installs the packages of the programs that are missing, and of those that only some tests use.
-/// Returns them.
+/// Returns them. Raises the limit of watchers, until the next boot.
 ///
 /// No service is started: packages of daemons would otherwise bring up a second LXD, host-wide.
 ///
@@ -144,6 +159,11 @@ pub fn install(say: &dyn Fn(&str)) -> Result<Vec<&'static str>, LabError> {
     );
     packages.sort_unstable();
     packages.dedup();
+    if watchers().is_some_and(|limit| limit < WATCHERS) && rustix::process::geteuid().is_root() {
+        fs::write(WATCHERS_LIMIT, WATCHERS.to_string())
+            .map_err(LabError::io("write", WATCHERS_LIMIT))?;
+        say(&format!("set fs.inotify.max_user_instances to {WATCHERS}"));
+    }
     if packages.is_empty() {
         return Ok(packages);
     }
