@@ -2,6 +2,8 @@
 
 use std::io::{self, Write};
 
+use bcm_core::refused::Refused;
+use indicatif::HumanCount;
 use serde::Serialize;
 
 use crate::args::choices::Output;
@@ -63,6 +65,26 @@ impl Printer {
             }
             _ => Ok(()),
         }
+    }
+}
+
+/// Names entries with their reasons, a line each; of `total`, those that were kept.
+pub(crate) fn named(
+    out: &mut dyn Write,
+    what: &str,
+    entries: &[Refused],
+    total: u64,
+) -> io::Result<()> {
+    if total == 0 {
+        return Ok(());
+    }
+    writeln!(out, "{what}: {}", HumanCount(total))?;
+    for Refused { subject, reason } in entries {
+        writeln!(out, "  {subject}: {reason}")?;
+    }
+    match total.saturating_sub(entries.len() as u64) {
+        0 => Ok(()),
+        more => writeln!(out, "  and {} more", HumanCount(more)),
     }
 }
 

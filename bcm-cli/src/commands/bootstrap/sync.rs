@@ -7,7 +7,6 @@ use std::time::Duration;
 use bcm_bootstrap_sync::layout::Layout;
 use bcm_bootstrap_sync::report::{Moved, Pinned, Replaced, SyncOutcome, SyncReport};
 use bcm_bootstrap_sync::sync::{self, FollowOptions, Plan, SyncConfig, SyncError};
-use bcm_core::refused::Refused;
 use indicatif::{HumanBytes, HumanCount, HumanDuration};
 use serde::Serialize;
 use tokio_util::sync::CancellationToken;
@@ -17,7 +16,7 @@ use crate::commands::Context;
 use crate::diagnostics::Failure;
 use crate::exit_code::ExitCode;
 use crate::interrupt;
-use crate::printer::Show;
+use crate::printer::{self, Show};
 use crate::settings;
 
 /// Makes the mirror equal to its upstream, or shows what that would take.
@@ -173,26 +172,11 @@ impl Show for Synced {
         for warning in &report.warnings {
             writeln!(out, "warning: {warning}")?;
         }
-        named(out, &report.refused, report.refused_total)?;
+        printer::named(out, "refused", &report.refused, report.refused_total)?;
         match &report.guard {
             Some(guard) => writeln!(out, "nothing was deleted: {guard}"),
             None => Ok(()),
         }
-    }
-}
-
-/// Names what went wrong, a line each.
-fn named(out: &mut dyn Write, refused: &[Refused], total: u64) -> io::Result<()> {
-    if total == 0 {
-        return Ok(());
-    }
-    writeln!(out, "refused: {}", HumanCount(total))?;
-    for Refused { subject, reason } in refused {
-        writeln!(out, "  {subject}: {reason}")?;
-    }
-    match total.saturating_sub(refused.len() as u64) {
-        0 => Ok(()),
-        more => writeln!(out, "  and {} more", HumanCount(more)),
     }
 }
 
@@ -251,7 +235,7 @@ impl Show for Planned {
             HumanCount(plan.unchanged),
             HumanCount(plan.deletions.len() as u64)
         )?;
-        named(out, &plan.refused, plan.refused_total)?;
+        printer::named(out, "refused", &plan.refused, plan.refused_total)?;
         match &plan.guard {
             Some(guard) => writeln!(out, "nothing would be deleted: {guard}"),
             None => Ok(()),

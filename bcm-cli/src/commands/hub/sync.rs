@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use bcm_hub_sync::layout::Layout;
 use bcm_hub_sync::store::embedded::Access;
-use bcm_hub_sync::sync::{self, Plan, Refused, SyncError, SyncOutcome, SyncReport};
+use bcm_hub_sync::sync::{self, Plan, SyncError, SyncOutcome, SyncReport};
 use indicatif::{HumanBytes, HumanCount};
 use serde::Serialize;
 
@@ -17,7 +17,7 @@ use crate::commands::Context;
 use crate::diagnostics::Failure;
 use crate::exit_code::ExitCode;
 use crate::interrupt;
-use crate::printer::Show;
+use crate::printer::{self, Show};
 use crate::settings;
 use crate::settings::store::StoreSettings;
 
@@ -153,8 +153,8 @@ pub(super) fn show_report(data: &Path, report: &SyncReport, out: &mut dyn Write)
             count(counts.blocks_awaiting_deletion)
         )?;
     }
-    named(out, "refused", &report.refused, report.refused_total)?;
-    named(
+    printer::named(out, "refused", &report.refused, report.refused_total)?;
+    printer::named(
         out,
         "not published yet",
         &report.deferred,
@@ -164,24 +164,6 @@ pub(super) fn show_report(data: &Path, report: &SyncReport, out: &mut dyn Write)
         writeln!(out, "nothing was deleted: {guard}")?;
     }
     Ok(())
-}
-
-/// Names what went wrong, a line each.
-fn named(out: &mut dyn Write, what: &str, entries: &[Refused], total: u64) -> io::Result<()> {
-    if total == 0 {
-        return Ok(());
-    }
-    writeln!(out, "{what}: {}", HumanCount(total))?;
-    for Refused {
-        subject, reason, ..
-    } in entries
-    {
-        writeln!(out, "  {subject}: {reason}")?;
-    }
-    match total.saturating_sub(entries.len() as u64) {
-        0 => Ok(()),
-        more => writeln!(out, "  and {} more", HumanCount(more)),
-    }
 }
 
 /// What a sync would do, and where.
@@ -231,7 +213,7 @@ impl Show for Planned {
             HumanCount(plan.unchanged),
             HumanCount(plan.deletions.len() as u64)
         )?;
-        named(out, "refused", &plan.refused, plan.refused_total)?;
+        printer::named(out, "refused", &plan.refused, plan.refused_total)?;
         match &plan.guard {
             Some(guard) => writeln!(out, "nothing would be deleted: {guard}"),
             None => Ok(()),
