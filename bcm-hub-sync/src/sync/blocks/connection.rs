@@ -21,7 +21,8 @@ const BATCH_BLOCKS: usize = 256;
 /// What a block is taken to have before any has come, in bytes.
 const FIRST_GUESS: usize = 64 * 1024;
 
-/// A key whose answer breaks this many connections is not asked for again.
+/// A key whose answer breaks this many connections is not asked for again. After the first it is
+/// asked for alone, so that no other key suffers with it.
 const MAX_BREAKS: u8 = 3;
 
 /// What the source says to a key.
@@ -49,6 +50,8 @@ pub(super) struct Connection {
     to_verify: mpsc::Sender<Batch>,
     /// Not asked yet.
     pending: VecDeque<Ask>,
+    /// Their answers may have broken a connection: asked for one by one, after all others.
+    suspects: Vec<Ask>,
     /// Asked and not answered, in the order of the answers.
     asked: VecDeque<Ask>,
     /// The answer to the first of `asked`, whose time is still to come.
@@ -68,6 +71,7 @@ impl Connection {
             lane,
             to_verify,
             pending: VecDeque::new(),
+            suspects: Vec::new(),
             asked: VecDeque::new(),
             untimed: None,
             batch: Batch::default(),
@@ -90,19 +94,27 @@ impl Connection {
             let Err(End::Failed(error)) = self.session().await else {
                 return;
             };
-            self.after_failure(&error);
+            let too_often = self.lane.failed(&error);
+            let by_suspect = self.after_failure(&error);
             self.hand_over().await;
             self.pass_on().await;
-            self.failures += 1;
-            let too_often = self.lane.failed(&error);
-            let delay = self.lane.shared.options.retry.delay_after(self.failures);
+            // What one key does, again, says nothing against the source.
+            if !by_suspect {
+                self.failures += 1;
+            }
+            let retry = &self.lane.shared.options.retry;
+            let delay = match by_suspect {
+                true => Some(retry.first),
+                false => retry.delay_after(self.failures),
+            };
             match delay {
                 Some(delay) if error.is_transient() && !too_often => {
                     tracing::debug!(%error, ?delay, "asking again");
                     tokio::time::sleep(delay).await;
                 }
                 _ => {
-                    let asks = std::mem::take(&mut self.pending);
+                    let mut asks = std::mem::take(&mut self.pending);
+                    asks.extend(self.suspects.drain(..));
                     return self.lane.give_up(asks, error).await;
                 }
             }
@@ -111,7 +123,7 @@ impl Connection {
 
     /// Waits until there is something to ask for. A source is not connected to before.
     async fn has_work(&mut self) -> bool {
-        if self.pending.is_empty() {
+        if self.pending.is_empty() && self.suspects.is_empty() {
             match self.lane.take().await {
                 Some(asks) => self.pending.extend(asks),
                 None => return false,
@@ -121,10 +133,12 @@ impl Connection {
     }
 
     /// Everything that was not answered is to be asked again, but a key that broke the
-    /// connection too often.
-    fn after_failure(&mut self, error: &ClientError) {
+    /// connection too often. Whether it was a key that had broken one before.
+    fn after_failure(&mut self, error: &ClientError) -> bool {
         self.untimed = None;
-        if let Some(first) = self.asked.front_mut() {
+        let mut by_suspect = false;
+        if let Some(mut first) = self.asked.pop_front() {
+            by_suspect = first.breaks > 0;
             first.breaks += 1;
             let too_large = matches!(
                 error,
@@ -133,15 +147,16 @@ impl Connection {
                     ..
                 }
             );
-            if (too_large || first.breaks >= MAX_BREAKS)
-                && let Some(first) = self.asked.pop_front()
-            {
+            if too_large || first.breaks >= MAX_BREAKS {
                 self.refuse(first, super::with_causes(error));
+            } else {
+                self.suspects.push(first);
             }
         }
         while let Some(ask) = self.asked.pop_back() {
             self.pending.push_front(ask);
         }
+        by_suspect
     }
 
     fn refuse(&mut self, ask: Ask, reason: String) {
@@ -220,19 +235,33 @@ impl Connection {
             return;
         }
         while self.asked.len() < window {
-            let Some(ask) = self.pending.pop_front() else {
-                match self.lane.try_take() {
-                    Some(asks) => self.pending.extend(asks),
-                    None => return,
+            if let Some(ask) = self.pending.pop_front() {
+                if ask.breaks > 0 {
+                    // Another connection met it and gave up.
+                    self.suspects.push(ask);
+                } else {
+                    self.request(client, ask);
                 }
                 continue;
-            };
-            client.enqueue(&[b"GET", ask.key.as_bytes()]);
-            if self.lane.shared.options.timestamps {
-                client.enqueue(&[b"KEYTIME", ask.key.as_bytes()]);
             }
-            self.asked.push_back(ask);
+            match self.lane.try_take() {
+                Some(asks) => self.pending.extend(asks),
+                None => break,
+            }
         }
+        if self.asked.is_empty()
+            && let Some(suspect) = self.suspects.pop()
+        {
+            self.request(client, suspect);
+        }
+    }
+
+    fn request(&mut self, client: &mut ZdbClient, ask: Ask) {
+        client.enqueue(&[b"GET", ask.key.as_bytes()]);
+        if self.lane.shared.options.timestamps {
+            client.enqueue(&[b"KEYTIME", ask.key.as_bytes()]);
+        }
+        self.asked.push_back(ask);
     }
 
     async fn take_reply(&mut self, client: &ZdbClient, reply: Reply) -> Result<(), End> {

@@ -14,6 +14,8 @@ use serde_json::{Value, json};
 use super::*;
 
 const TINY: &str = "tf-bootable/ubuntu-tiny.flist";
+/// What one spoiled block may cost.
+const ONE: &str = "1 block is missing";
 /// The repository into which entries are planted.
 const HOME: &str = "alice.3bot";
 
@@ -215,16 +217,16 @@ fn cases() -> Vec<Case> {
         content("an archive without a database", "", |_| gzip(&[0; 1024])),
         block(
             "a block that is another",
-            "",
+            ONE,
             BlockFault::Bytes("something else".into()),
         ),
         block(
             "a block of 9 MiB",
-            "",
+            ONE,
             BlockFault::Oversize(MAX_PAYLOAD as u64 + (1 << 20)),
         ),
-        block("a block cut off", "", BlockFault::Cut),
-        block("bytes that are not RESP", "", BlockFault::Garbage),
+        block("a block cut off", ONE, BlockFault::Cut),
+        block("bytes that are not RESP", ONE, BlockFault::Garbage),
         case(
             "a scan cursor that repeats",
             "the namespace",
