@@ -16,7 +16,7 @@ use std::fs;
 use std::process::ExitCode;
 
 use bcm_bootstrap_sync::image::{Media, Medium, Prebuilt, Script};
-use bcm_bootstrap_sync::ipxe::{self, BootScript, Boots, ExtraArguments, FarmId, ServerUrl};
+use bcm_bootstrap_sync::ipxe::{self, BootScript, Boots, ExtraArguments, FarmId};
 use bcm_bootstrap_sync::run_mode::{RunMode, RunModes};
 use bcm_core::serve::path::segments;
 use libtest_mimic::{Arguments, Failed, Trial};
@@ -40,9 +40,9 @@ enum Ipxe {
 /// What a medium carries.
 #[derive(Debug, Clone, Copy)]
 enum Carries {
-    /// The whole script.
+    /// The whole script: it is downloaded from the server.
     Script,
-    /// Where the script is.
+    /// Where the script is: it is made here, as `bcm bootstrap image` does.
     Address,
 }
 
@@ -146,32 +146,31 @@ fn boots(
     uefi: bool,
 ) -> Result<(), Failed> {
     let work = tempfile::Builder::new().prefix(name).tempdir()?;
-    let modes = RunModes::default();
-    let mode = RunMode::new("prod")?;
-    let script = |server: &ServerUrl| {
-        Ok::<_, Failed>(BootScript {
-            server: server.clone(),
-            mode: mode.clone(),
-            title: modes.title(&mode).unwrap_or_default().to_owned(),
-            farm: Some(FarmId::new(FARM)?),
-            extra: ExtraArguments::new("console=ttyS0 earlyprintk=ttyS0")?,
-            boots: Boots::RunMode,
-        })
-    };
-    let server = Server::start(&files.kernel, |url| Ok(script(url)?.render()))?;
-    let script = script(server.url())?;
-    let path = format!("/ipxe{}", script.path().ok_or("the script has no path")?);
-    let text = match carries {
-        Whole => script.render(),
-        Address => ipxe::chain(server.url(), &path),
-    };
     let folders = match ipxe {
         Host => Prebuilt::FOLDERS.map(Into::into).to_vec(),
         Newer => vec![files.newer_ipxe.clone()],
     };
-    let content = Media::new(Prebuilt::read(&folders)).make(medium, &Script::new(text)?)?;
+    let server = Server::start(work.path(), &files.kernel, folders.clone())?;
+    let (modes, mode) = (RunModes::default(), RunMode::new("prod")?);
+    let script = BootScript {
+        server: server.url().clone(),
+        title: modes.title(&mode).unwrap_or_default().to_owned(),
+        mode,
+        farm: Some(FarmId::new(FARM)?),
+        extra: ExtraArguments::new("console=ttyS0 earlyprintk=ttyS0")?,
+        boots: Boots::RunMode,
+    };
+    let path = format!("/ipxe{}", script.path().ok_or("the script has no path")?);
+    let medium = match carries {
+        Whole => server.medium(medium, &script)?,
+        Address => {
+            let text = ipxe::chain(server.url(), &path);
+            let media = Media::new(Prebuilt::read(&folders));
+            media.make(medium, &Script::new(text)?)?.to_vec()
+        }
+    };
     let file = work.path().join("medium");
-    fs::write(&file, content.to_vec())?;
+    fs::write(&file, medium)?;
 
     let mut machine = Machine::start(work.path(), &file, from, uefi.then_some(&files.ovmf))?;
     let line = machine
