@@ -13,6 +13,7 @@ use super::listen::sockets;
 use super::{Origin, Settings, SettingsError, key};
 use crate::args::bootstrap::ServeCommand;
 use crate::args::bootstrap::sync::SyncArgs;
+use crate::diagnostics::Failure;
 
 /// The configuration of a sync from flags, variables, file and defaults.
 ///
@@ -72,9 +73,29 @@ pub(crate) fn follow(
 ///
 /// # Errors
 /// A variable has a value that means nothing, or one is there twice.
-fn modes(settings: &Settings, flags: &[(RunMode, String)]) -> Result<RunModes, SettingsError> {
+pub(crate) fn modes(
+    settings: &Settings,
+    flags: &[(RunMode, String)],
+) -> Result<RunModes, SettingsError> {
     let modes = settings.many(&key::BOOTSTRAP_MODE, flags)?.0;
     RunModes::new(modes).map_err(|error| SettingsError::Together(error.to_string()))
+}
+
+/// The title of the run mode `mode`.
+///
+/// # Errors
+/// There is no such run mode; or as [`modes`].
+pub(crate) fn title(settings: &Settings, mode: &RunMode) -> Result<String, Failure> {
+    let modes = modes(settings, &[])?;
+    let title = modes.title(mode).map(str::to_owned);
+    title.ok_or_else(|| {
+        let names: Vec<&str> = modes.iter().map(|(mode, _)| mode.as_str()).collect();
+        let text = format!(
+            "there is no run mode {mode}; there are {}",
+            names.join(", ")
+        );
+        Failure::usage(text).with_hint("`bootstrap.run-mode` in bcm.toml names others")
+    })
 }
 
 /// How it is served from the data folder of `layout`.

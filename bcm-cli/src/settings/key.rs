@@ -270,12 +270,10 @@ keys! {
     BOOTSTRAP_INTERVAL: Duration = "bootstrap.interval", "interval", Text, ["10m"], value::pause;
     /// Where the Bootstrap's HTTP server listens. Nodes ask at port 80.
     BOOTSTRAP_HTTP: Listen = "bootstrap.http", "http", Texts, [":8081"], from_str;
-    /// Where boot scripts fetch kernels from: `http://HOST[:PORT]`.
-    BOOTSTRAP_BOOT_URL: ServerUrl = "bootstrap.boot-url", "boot-url", Text, [] ("the host that was asked, or `unsecure.HOST` where that was by HTTPS"), server_url;
+    /// The server that machines boot from, as boot scripts and boot media name it: `http://HOST[:PORT]`. iPXE trusts few certificates, so plain HTTP.
+    BOOTSTRAP_BOOT_URL: ServerUrl = "bootstrap.boot-url", "boot-url", Text, [] ("scripts name the host that was asked, or `unsecure.HOST` where that was by HTTPS; media `http://unsecure.bootstrap.grid.tf`"), server_url;
     /// What single machines boot, each `MAC=MODE[/FARM[/ARGUMENTS[/KERNEL]]]`: the answer at `/provision/MAC`.
     BOOTSTRAP_PROVISION: (Mac, Provision) = "bootstrap.provision", "provision", Texts, [] ("none"), value::provision;
-    /// The server that boot media send machines to: `http://HOST[:PORT]`. iPXE trusts few certificates, so plain HTTP.
-    BOOTSTRAP_SERVER: ServerUrl = "bootstrap.server", "server", Text, ["http://unsecure.bootstrap.grid.tf"], server_url;
     /// Where a prebuilt iPXE is (`ipxe.lkrn`, `ipxe.efi`, `snponly.efi`), of which boot media are made.
     IPXE_DIR: PathBuf = "bootstrap.ipxe-dir", "ipxe-dir", Texts, ["/usr/lib/ipxe", "/boot"], value::path;
 }

@@ -15,7 +15,7 @@ fn sandbox() -> Sandbox {
     sandbox
 }
 
-const KRN: &str = "bootstrap image krn --mode prod --farm 7 --ipxe-dir ipxe --server \
+const KRN: &str = "bootstrap image krn --mode prod --farm 7 --ipxe-dir ipxe --boot-url \
                    http://boot.example.test --out boot.lkrn";
 
 #[test]
@@ -67,7 +67,7 @@ fn what_is_there_is_replaced_only_when_that_is_said() {
 #[test]
 fn a_missing_ipxe_is_named_with_its_package() {
     let sandbox = sandbox();
-    let command = "bootstrap image usb --mode prod --farm 1 --ipxe-dir ipxe --server \
+    let command = "bootstrap image usb --mode prod --farm 1 --ipxe-dir ipxe --boot-url \
                    http://boot.example.test --out stick.img";
     insta::assert_snapshot!(sandbox.run(command));
     assert!(!sandbox.path("stick.img").exists());
@@ -87,7 +87,7 @@ fn words_that_would_be_commands_are_refused() {
         ("--mode", "prod\nshell"),
         ("--mode", "nope"),
         ("--kernel", "../../x"),
-        ("--server", "http://x/\nshell"),
+        ("--boot-url", "http://x/\nshell"),
     ] {
         let mut command = sandbox.command("bootstrap image krn --ipxe-dir ipxe --out x");
         if flag != "--mode" {

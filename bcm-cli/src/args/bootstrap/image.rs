@@ -18,7 +18,7 @@ pub(crate) struct ImageCommand {
     #[arg(value_enum)]
     pub(crate) form: Form,
 
-    /// The run mode: prod, test, dev or qa
+    /// The run mode: prod, test, dev, qa, or another of `bootstrap.run-mode`
     #[arg(long, value_name = "MODE", value_parser = |text: &str| RunMode::new(text))]
     pub(crate) mode: RunMode,
 
@@ -42,8 +42,10 @@ pub(crate) struct ImageCommand {
     pub(crate) chain: bool,
 
     /// The server that machines boot from: http://HOST[:PORT]
+    ///
+    /// Without it: the upstream Bootstrap's.
     #[arg(long, value_name = "URL", value_parser = server_url)]
-    pub(crate) server: Option<ServerUrl>,
+    pub(crate) boot_url: Option<ServerUrl>,
 
     /// A folder with ipxe.lkrn, ipxe.efi and snponly.efi; several are tried in order, for each file
     #[arg(long, value_name = "DIR", value_parser = value::path)]

@@ -62,7 +62,7 @@ pub(crate) struct ServeCommand {
     #[arg(long, value_name = "ADDRESS")]
     pub(crate) http: Vec<Listen>,
 
-    /// Where boot scripts fetch kernels from: http://HOST[:PORT]
+    /// The server that boot scripts send machines to: http://HOST[:PORT]
     ///
     /// Without it: plain HTTP at the host that was asked, or at `unsecure.HOST` where a proxy says
     /// that it was asked by HTTPS.

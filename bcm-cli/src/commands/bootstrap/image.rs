@@ -5,8 +5,7 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use bcm_bootstrap_sync::image::{Media, MediaError, Medium, Prebuilt, Script};
-use bcm_bootstrap_sync::ipxe::{self, BootScript, Boots};
-use bcm_bootstrap_sync::run_mode::RunModes;
+use bcm_bootstrap_sync::ipxe::{self, BootScript, Boots, ServerUrl};
 use bcm_core::atomic_file;
 use bcm_core::digest::Sha256;
 use indicatif::HumanBytes;
@@ -17,7 +16,10 @@ use crate::commands::Context;
 use crate::diagnostics::Failure;
 use crate::exit_code::ExitCode;
 use crate::printer::Show;
-use crate::settings::{Origin, key};
+use crate::settings::{self, key};
+
+/// Where media that name no mirror send machines: the upstream Bootstrap over plain HTTP.
+const UPSTREAM: &str = "http://unsecure.bootstrap.grid.tf";
 
 /// What was written.
 #[derive(Debug, Serialize)]
@@ -40,24 +42,19 @@ struct Written {
 /// Writes a boot medium.
 pub(super) fn run(context: &Context, args: &ImageCommand) -> Result<ExitCode, Failure> {
     let settings = &context.settings;
-    let modes = RunModes::default();
-    let title = modes.title(&args.mode).ok_or_else(|| {
-        let names: Vec<&str> = modes.iter().map(|(mode, _)| mode.as_str()).collect();
-        Failure::usage(format!(
-            "there is no run mode {}; there are {}",
-            args.mode.as_str(),
-            names.join(", ")
-        ))
-    })?;
-    let server = settings.one(&key::BOOTSTRAP_SERVER, args.server.clone())?;
-    let said = args.server.is_some() || settings.texts(&key::BOOTSTRAP_SERVER).1 != Origin::Default;
+    let title = settings::bootstrap::title(settings, &args.mode)?;
+    let said = settings.maybe(&key::BOOTSTRAP_BOOT_URL, args.boot_url.clone())?;
+    let server = match &said {
+        Some(server) => server.clone(),
+        None => ServerUrl::new(UPSTREAM).map_err(Failure::new)?,
+    };
     let folders = settings.many(&key::IPXE_DIR, &args.ipxe_dir)?.0;
     may_write(&args.out, args.force)?;
 
     let script = BootScript {
         server: server.clone(),
         mode: args.mode.clone(),
-        title: title.to_owned(),
+        title,
         farm: args.farm.clone(),
         extra: args.extra.clone().unwrap_or_default(),
         boots: args.kernel.clone().map_or(Boots::RunMode, Boots::Kernel),
@@ -82,9 +79,9 @@ pub(super) fn run(context: &Context, args: &ImageCommand) -> Result<ExitCode, Fa
         .map_err(failure)?
         .to_vec();
     atomic_file::write(&args.out, &content, 0o644).map_err(Failure::new)?;
-    if !said {
+    if said.is_none() {
         context.reporter.warn(&format!(
-            "machines will boot from {server}, not from a mirror of yours; --server names one"
+            "machines will boot from {server}, not from a mirror of yours; --boot-url names one"
         ));
     }
     context.printer.show(&Written {

@@ -11,6 +11,7 @@ use crate::commands::Context;
 use crate::diagnostics::Failure;
 use crate::exit_code::ExitCode;
 use crate::printer::Show;
+use crate::settings;
 
 /// What became, or would become, of a run mode.
 #[derive(Debug, Serialize)]
@@ -45,6 +46,7 @@ impl Show for Shown {
 /// Turns a run mode.
 pub(super) fn run(context: &Context, args: &LinkCommand) -> Result<ExitCode, Failure> {
     let (data, _) = context.settings.data(args.data.data.as_deref())?;
+    settings::bootstrap::title(&context.settings, &args.mode)?;
     let turn = match (&args.kernel, args.pin) {
         (Some(kernel), true) => Turn::Pin(kernel.clone()),
         (Some(kernel), false) => Turn::To(kernel.clone()),
