@@ -7,10 +7,11 @@ use bcm_core::digest::Sha256;
 use bcm_core::lock::FolderLock;
 use serde::Serialize;
 
+use crate::kernel::KernelName;
 use crate::layout::Layout;
 use crate::local::{self, LocalError, LocalLink};
 use crate::manifest::Manifest;
-use crate::sync::SyncError;
+use crate::sync::{SyncError, staged};
 
 /// What is wrong with one thing.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -82,7 +83,7 @@ pub fn verify(layout: &Layout, repair: bool) -> Result<VerifyReport, SyncError> 
                 report.kernels += 1;
                 report.bytes += identity.size;
                 match Sha256::of_reader(file) {
-                    Ok(found) if found == kernel.sha256 => None,
+                    Ok(found) if found == kernel.sha256 || is_newer(layout, &name, found) => None,
                     Ok(found) => Some(format!("its SHA-256 is {found}, not {}", kernel.sha256)),
                     Err(error) => Some(format!("it cannot be read: {error}")),
                 }
@@ -109,6 +110,12 @@ pub fn verify(layout: &Layout, repair: bool) -> Result<VerifyReport, SyncError> 
             report.odd.push(format!(
                 "{name}: nothing is known of it; a sync compares it"
             ));
+        }
+    }
+    for (name, to) in &local.aliases {
+        if local.resolve(name).is_none() {
+            let odd = format!("{name}: leads to {to}, and from there to no kernel");
+            report.odd.push(odd);
         }
     }
     for (mode, link) in &manifest.links {
@@ -138,4 +145,15 @@ pub fn verify(layout: &Layout, repair: bool) -> Result<VerifyReport, SyncError> 
         manifest.save(&layout.manifest())?;
     }
     Ok(report)
+}
+
+/// Whether a sync has published this content since the manifest was read, or ended before it could note
+/// that.
+fn is_newer(layout: &Layout, name: &KernelName, found: Sha256) -> bool {
+    // A sync that is under way writes the manifest before it forgets the download.
+    staged::unnoted(layout, name) == Some(found)
+        || Manifest::load(&layout.manifest()).is_ok_and(|now| {
+            let kernel = now.manifest.kernels.get(name);
+            kernel.is_some_and(|kernel| kernel.sha256 == found)
+        })
 }

@@ -23,7 +23,7 @@ pub enum WordError {
     #[error("{0} is empty")]
     Empty(&'static str),
     /// It is too long.
-    #[error("{what} has {bytes} bytes; at most {most} are taken")]
+    #[error("{bytes} bytes are too many for {what}; at most {most} are taken")]
     TooLong {
         /// What it was to be.
         what: &'static str,
@@ -33,7 +33,7 @@ pub enum WordError {
         most: usize,
     },
     /// It has a character that is not taken.
-    #[error("{what} contains {character:?}, which is not taken")]
+    #[error("{character:?} is not taken in {what}")]
     Character {
         /// What it was to be.
         what: &'static str,

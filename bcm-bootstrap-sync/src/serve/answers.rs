@@ -237,8 +237,9 @@ impl App {
         }
         let snapshot = taken.as_ref().ok();
         let dangling = snapshot.is_some_and(|snapshot| {
-            let modes = snapshot.local.links.keys();
-            modes.clone().any(|mode| snapshot.mode(mode).is_none())
+            let noted = snapshot.manifest.links.keys();
+            let mut modes = snapshot.local.links.keys().chain(noted);
+            modes.any(|mode| snapshot.mode(mode).is_none())
         });
         let message = match taken {
             Err(message) => Some(message.as_str()),

@@ -27,7 +27,7 @@ mod follow;
 mod links;
 pub(crate) mod plan;
 mod run;
-mod staged;
+pub(crate) mod staged;
 
 pub use config::SyncConfig;
 pub use error::SyncError;

@@ -142,7 +142,8 @@ pub(crate) fn gone(
     }
     let mut gone = Gone::default();
     for name in unwanted {
-        let since = since(name).unwrap_or(grace.now);
+        // One from the future is left by a clock that was wrong then, or is now.
+        let since = since(name).unwrap_or(grace.now).min(grace.now);
         let age = u64::try_from(grace.now.saturating_sub(since)).unwrap_or(0);
         match grace.delete_after {
             Some(after) if age >= after.as_secs() => gone.deletions.push(name.clone()),
@@ -290,6 +291,9 @@ mod tests {
         manifest.tombstones = first.tombstones;
         let later = gone(&manifest, &most, &most, grace(NOW + 86_400, 0.2));
         assert_eq!(later.deletions, [name("a")]);
+        // A clock that was wrong does not keep it for ever.
+        let earlier = gone(&manifest, &most, &most, grace(NOW - 9000, 0.2));
+        assert_eq!(earlier.tombstones, [(name("a"), NOW - 9000)].into());
         let back = gone(&manifest, &all, &all, grace(NOW + 86_400, 0.2));
         assert_eq!(back, Gone::default());
         let none = BTreeSet::new();

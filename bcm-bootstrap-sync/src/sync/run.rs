@@ -119,6 +119,7 @@ pub async fn plan(
         let links = links::look(&work).await;
         let nothing_to_do = fetch.is_empty()
             && deletions.is_empty()
+            && tombstones.keys().eq(work.manifest.tombstones.keys())
             && links.iter().all(|link| !link.moved)
             && work.report.refused_total == 0;
         Ok(Plan {
@@ -173,8 +174,8 @@ async fn run(
     linked?;
     // Run modes may lead elsewhere by now.
     let wanted = work.wanted(&kernels.fetch, &kernels.unchanged);
-    work.delete(&wanted)?;
-    work.end(started)
+    let waits = work.delete(&wanted)?;
+    work.end(started, waits)
 }
 
 /// Seconds since 1970.
@@ -441,8 +442,10 @@ impl<'a> Work<'a> {
         Ok(())
     }
 
-    fn delete(&mut self, wanted: &BTreeSet<KernelName>) -> Result<(), SyncError> {
+    /// Deletes what has waited long enough. Whether other kernels wait than before.
+    fn delete(&mut self, wanted: &BTreeSet<KernelName>) -> Result<bool, SyncError> {
         let gone = self.gone(wanted);
+        let waits = !gone.tombstones.keys().eq(self.manifest.tombstones.keys());
         for name in &gone.deletions {
             local::remove(&self.layout.kernel(name))?;
             self.manifest.kernels.remove(name);
@@ -453,10 +456,10 @@ impl<'a> Work<'a> {
         self.report.deleted = gone.deletions;
         self.report.guard = gone.guard;
         self.manifest.tombstones = gone.tombstones;
-        Ok(())
+        Ok(waits)
     }
 
-    fn end(mut self, started: Instant) -> Result<SyncReport, SyncError> {
+    fn end(mut self, started: Instant, waits: bool) -> Result<SyncReport, SyncError> {
         let report = &mut self.report;
         report.seconds = started.elapsed().as_secs_f64();
         // Not in the order in which downloads happened to end.
@@ -469,6 +472,7 @@ impl<'a> Work<'a> {
             && report.replaced.is_empty()
             && report.deleted.is_empty()
             && report.moved.is_empty()
+            && !waits
             && report.counts.bytes == 0;
         self.manifest.upstream = Some(report.upstream.clone());
         self.manifest.last_attempt = Some(report.started);

@@ -10,6 +10,8 @@ use bcm_core::http::Validators;
 use serde::{Deserialize, Serialize};
 
 use super::download::Fetched;
+use crate::content;
+use crate::kernel::KernelName;
 use crate::layout::Layout;
 use crate::local::{self, LocalError};
 
@@ -83,6 +85,22 @@ impl Begun {
             return Ok(Self::Nothing);
         }
         match hash_start(staged.part.clone()).await {
+            // It ended between the last byte and the note that says so.
+            Ok((file, hasher, have)) if have > 0 && note.size == Some(have) => {
+                let sha256 = hasher.finish();
+                if !is_kernel(file, staged.part.clone()).await {
+                    return Ok(Self::Nothing);
+                }
+                Ok(Self::Whole(Box::new(Fetched {
+                    path: Some(staged.part.clone()),
+                    size: have,
+                    sha256,
+                    validators: note.validators,
+                    source: note.source,
+                    bytes: 0,
+                    resumed: have,
+                })))
+            }
             Ok((file, hasher, have)) if have > 0 && note.size.is_none_or(|all| have < all) => {
                 Ok(Self::Part {
                     note: Box::new(note),
@@ -136,6 +154,15 @@ async fn hash_start(path: PathBuf) -> io::Result<(File, Sha256Hasher, u64)> {
     hashed.unwrap_or_else(|error| Err(io::Error::other(error)))
 }
 
+/// Brings a whole download to the disk, and looks whether it can be a kernel.
+async fn is_kernel(file: File, path: PathBuf) -> bool {
+    let checked = tokio::task::spawn_blocking(move || {
+        file.sync_all()?;
+        content::check(&File::open(path)?)
+    });
+    matches!(checked.await, Ok(Ok(Ok(()))))
+}
+
 impl Staged {
     pub(super) fn discard(&self) -> Result<(), LocalError> {
         local::remove(&self.part)?;
@@ -148,6 +175,13 @@ impl Staged {
         atomic_file::write(&self.note, &text, 0o644)
             .map_err(|error| failed(error.io_error().kind().into()))
     }
+}
+
+/// The content of a kernel that a sync has fetched, and perhaps published, but not noted yet.
+pub(crate) fn unnoted(layout: &Layout, name: &KernelName) -> Option<Sha256> {
+    let note = layout.staging().join(format!("{name}.json"));
+    let note: Note = serde_json::from_slice(&fs::read(note).ok()?).ok()?;
+    note.sha256
 }
 
 /// Removes from the staging folder what does not belong to `kept`.

@@ -5,8 +5,8 @@ mod wire;
 
 use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr};
-use std::sync::{Arc, Mutex, MutexGuard};
-use std::time::Duration;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard};
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use tokio::runtime::Runtime;
@@ -71,11 +71,46 @@ struct State {
     /// Bytes per second of each connection.
     rate: Option<u64>,
     log: Vec<Asked>,
+    /// Bytes of answers that were sent, heads and bodies.
+    sent: u64,
+    /// How many more may be sent until everything stands still.
+    left: Option<u64>,
+}
+
+/// What connections and the test share.
+#[derive(Debug, Default)]
+struct Shared {
+    state: Mutex<State>,
+    /// Told when everything stands still.
+    still: Condvar,
+}
+
+impl Shared {
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().expect("no panic under the lock")
+    }
+
+    /// How many of `bytes` bytes may be sent now. They count as sent.
+    fn may_send(&self, bytes: usize) -> usize {
+        let mut state = self.state();
+        let may = match state.left {
+            Some(left) => bytes.min(usize::try_from(left).unwrap_or(usize::MAX)),
+            None => bytes,
+        };
+        state.sent += may as u64;
+        if let Some(left) = &mut state.left {
+            *left -= may as u64;
+            if *left == 0 {
+                self.still.notify_all();
+            }
+        }
+        may
+    }
 }
 
 /// A running fake Bootstrap; it ends when it is dropped.
 pub struct Bootstrap {
-    state: Arc<Mutex<State>>,
+    shared: Arc<Shared>,
     address: SocketAddr,
     _runtime: Runtime,
 }
@@ -98,10 +133,10 @@ impl Bootstrap {
             .block_on(tokio::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0)))
             .expect("a port");
         let address = listener.local_addr().expect("an address");
-        let state = Arc::new(Mutex::new(State::default()));
-        runtime.spawn(wire::run(listener, Arc::clone(&state)));
+        let shared = Arc::new(Shared::default());
+        runtime.spawn(wire::run(listener, Arc::clone(&shared)));
         Self {
-            state,
+            shared,
             address,
             _runtime: runtime,
         }
@@ -132,7 +167,7 @@ impl Bootstrap {
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().expect("no panic under the lock")
+        self.shared.state()
     }
 
     /// Its address.
@@ -201,6 +236,31 @@ impl Bootstrap {
     /// Sends at most this many bytes a second on each connection.
     pub fn pace(&self, rate: Option<u64>) {
         self.state().rate = rate;
+    }
+
+    /// How many bytes of answers were sent, heads and bodies.
+    pub fn sent(&self) -> u64 {
+        self.state().sent
+    }
+
+    /// Sends so many bytes more, heads and bodies, and then nothing on any connection that is open; new
+    /// connections wait, too. `None` answers again, but not to who was left waiting.
+    pub fn stand_still_after(&self, bytes: Option<u64>) {
+        self.state().left = bytes;
+    }
+
+    /// Waits until the bytes of [`Self::stand_still_after`] are sent; whether that was before `deadline`.
+    pub fn wait_until_still(&self, deadline: Duration) -> bool {
+        let begin = Instant::now();
+        let mut state = self.state();
+        while state.left != Some(0) {
+            let Some(left) = deadline.checked_sub(begin.elapsed()) else {
+                return false;
+            };
+            let waited = self.shared.still.wait_timeout(state, left);
+            state = waited.expect("no panic under the lock").0;
+        }
+        true
     }
 
     /// What was asked since the last time.

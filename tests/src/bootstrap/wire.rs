@@ -1,7 +1,7 @@
 //! The wire of the fake Bootstrap.
 
 use std::io;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::{Duration, UNIX_EPOCH};
 
 use bytes::Bytes;
@@ -9,17 +9,17 @@ use serde_json::json;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
-use super::{Asked, FakeKernel, Fault, State, pause};
+use super::{Asked, FakeKernel, Fault, Shared, State, pause};
 
 /// How much is sent between two pauses.
 const PIECE: usize = 64 * 1024;
 
-pub(super) async fn run(listener: TcpListener, state: Arc<Mutex<State>>) {
+pub(super) async fn run(listener: TcpListener, shared: Arc<Shared>) {
     while let Ok((stream, _)) = listener.accept().await {
-        let state = Arc::clone(&state);
+        let shared = Arc::clone(&shared);
         tokio::spawn(async move {
             // A client that went away is its own business.
-            let _ = connection(stream, &state).await;
+            let _ = connection(stream, &shared).await;
         });
     }
 }
@@ -66,12 +66,22 @@ impl Answer {
     }
 }
 
-async fn connection(mut stream: TcpStream, state: &Mutex<State>) -> io::Result<()> {
+/// Writes `bytes`, or as many of them as may be sent; then this waits for ever.
+async fn send(stream: &mut TcpStream, bytes: &[u8], shared: &Shared) -> io::Result<()> {
+    let may = shared.may_send(bytes.len());
+    stream.write_all(&bytes[..may]).await?;
+    match may == bytes.len() {
+        true => Ok(()),
+        false => std::future::pending().await,
+    }
+}
+
+async fn connection(mut stream: TcpStream, shared: &Shared) -> io::Result<()> {
     stream.set_nodelay(true)?;
     let mut buffer = Vec::new();
     while let Some(request) = read_head(&mut stream, &mut buffer).await? {
         let (answer, rate) = {
-            let mut state = state.lock().expect("no panic under the lock");
+            let mut state = shared.state();
             let answer = answer(&mut state, &request);
             state.log.push(Asked {
                 method: request.method.clone(),
@@ -92,10 +102,10 @@ async fn connection(mut stream: TcpStream, state: &Mutex<State>) -> io::Result<(
         for (name, value) in &answer.headers {
             head += &format!("{name}: {value}\r\n");
         }
-        stream.write_all((head + "\r\n").as_bytes()).await?;
+        send(&mut stream, (head + "\r\n").as_bytes(), shared).await?;
         if request.method != "HEAD" && answer.status != 304 {
             for piece in answer.body.chunks(PIECE) {
-                stream.write_all(piece).await?;
+                send(&mut stream, piece, shared).await?;
                 if let Some(pause) = pause(piece.len(), rate) {
                     tokio::time::sleep(pause).await;
                 }

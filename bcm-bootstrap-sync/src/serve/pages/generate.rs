@@ -207,15 +207,31 @@ fn links(script: &BootScript) -> Markup {
 
 /// What can be typed by hand.
 fn paths() -> Markup {
+    let addresses = [
+        ("/ipxe/MODE[/FARM[/PARAMETERS[/KERNEL]]]", "the script"),
+        (
+            "/iso/…  /usb/…  /uefimg/…  /uefi/…  /snponly/…  /krn/…",
+            "a medium with that script",
+        ),
+        (
+            "/debug/MODE/FARM",
+            "an ISO image with a shell where it fails",
+        ),
+        ("/uefi-generic", "asks for network and farm"),
+        (
+            "/uefi-provision",
+            "boots what is registered for the machine",
+        ),
+    ];
     html! {
         h2 { "Addresses" }
         p { "Every link has the same form. In parameters, " code { "___" } " stands for a slash." }
-        pre { code {
-            "/ipxe/MODE[/FARM[/PARAMETERS[/KERNEL]]]\n"
-            "/iso/…  /usb/…  /uefimg/…  /uefi/…  /snponly/…  /krn/…\n"
-            "/debug/MODE/FARM          an ISO image with a shell where it fails\n"
-            "/uefi-generic             asks for network and farm\n"
-            "/uefi-provision           boots what is registered for the machine"
-        } }
+        table {
+            tbody {
+                @for (address, about) in addresses {
+                    tr { td.name { code { (address) } span.to { (about) } } }
+                }
+            }
+        }
     }
 }

@@ -54,6 +54,7 @@ pub(super) fn failure(message: &str) -> String {
 /// `/`
 pub(super) fn home(snapshot: &Snapshot, modes: &RunModes, upstream: Option<&str>) -> String {
     let upstream = upstream.or(snapshot.manifest.upstream.as_deref());
+    let upstream = upstream.map(|url| url.trim_end_matches('/'));
     let kernels = &snapshot.local.kernels;
     let bytes = kernels.values().map(|identity| identity.size).sum();
     let body = html! {

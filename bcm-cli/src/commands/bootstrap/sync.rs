@@ -60,7 +60,7 @@ pub(crate) async fn follow(
     let watch = |result: &Result<SyncReport, SyncError>, pause: Duration| {
         let next = HumanDuration(pause);
         match result {
-            Ok(report) if report.nothing_to_do && report.refused_total == 0 => {
+            Ok(report) if is_as_before(report) && report.warnings.is_empty() => {
                 tracing::debug!("no new kernels; next sync in {next}");
             }
             Ok(report) => {
@@ -84,6 +84,11 @@ pub(crate) async fn follow(
     };
     let progress = context.reporter.progress();
     sync::follow(layout, config, options, progress, cancel.clone(), &watch).await;
+}
+
+/// Whether a sync changed nothing, and nothing kept it from doing so.
+fn is_as_before(report: &SyncReport) -> bool {
+    report.nothing_to_do && report.outcome == SyncOutcome::Complete
 }
 
 /// The failure of a sync, with its exit code.
@@ -115,7 +120,7 @@ impl Show for Synced {
         let report = &self.report;
         let counts = &report.counts;
         let (upstream, data) = (&report.upstream, self.data.display());
-        if report.nothing_to_do && report.refused_total == 0 {
+        if is_as_before(report) {
             writeln!(
                 out,
                 "{data} has all kernels of {upstream} that it should: {}, nothing to do",
@@ -207,17 +212,19 @@ impl Show for Planned {
             )?;
         }
         for link in plan.links.iter().filter(|link| link.moved) {
-            let now = link.now.as_ref().map_or("nothing", |name| name.as_str());
+            let mode = &link.mode;
             let pinned = if link.pinned {
                 ", but it is pinned"
             } else {
                 ""
             };
-            writeln!(
-                out,
-                "  follow  run mode {}, which has moved upstream (here: {now}{pinned})",
-                link.mode
-            )?;
+            match &link.now {
+                None => writeln!(out, "  follow  run mode {mode}, which is not here yet")?,
+                Some(now) => writeln!(
+                    out,
+                    "  follow  run mode {mode}, which has moved upstream (here: {now}{pinned})"
+                )?,
+            }
         }
         for name in &plan.deletions {
             writeln!(out, "  delete  {name}")?;
@@ -230,7 +237,7 @@ impl Show for Planned {
         }
         writeln!(
             out,
-            "{} kernels to fetch, {} as they should be, {} to delete",
+            "kernels: {} to fetch, {} as they should be, {} to delete",
             HumanCount(plan.fetch.len() as u64),
             HumanCount(plan.unchanged),
             HumanCount(plan.deletions.len() as u64)

@@ -53,7 +53,14 @@ impl Show for Verified {
 /// Verifies.
 pub(super) fn run(context: &Context, args: &VerifyCommand) -> Result<ExitCode, Failure> {
     let (data, _) = context.settings.data(args.data.data.as_deref())?;
-    let report = verify(&Layout::new(&data), args.repair).map_err(Failure::new)?;
+    let layout = Layout::new(&data);
+    if !layout.kernels().is_dir() {
+        let text = format!("{} holds no mirror of a Bootstrap", data.display());
+        return Err(Failure::usage(text)
+            .with_code(ExitCode::Failed)
+            .with_hint("--data names the data folder; `bcm bootstrap sync` makes a mirror in it"));
+    }
+    let report = verify(&layout, args.repair).map_err(Failure::new)?;
     let code = match report.is_clean() {
         true => ExitCode::Done,
         false => ExitCode::Unhealthy,

@@ -1,7 +1,9 @@
 //! The Bootstrap mirror's library against a fake upstream.
 
 mod changes;
+mod follow;
 mod hostile;
+mod kill_points;
 mod plain;
 mod serve;
 

@@ -259,3 +259,25 @@ fn damage_is_found_and_repaired() {
     assert!(verify(&mirror.layout, false).unwrap().is_clean());
     assert_eq!(mirror.kernel(PROD).unwrap(), content(PROD, 300_001));
 }
+
+#[test]
+fn what_was_published_but_not_noted_is_no_damage() {
+    let origin = Bootstrap::small(now());
+    let mirror = Mirror::of(&[&origin]);
+    mirror.sync();
+    // A sync ended between the two.
+    let again = content("again", 123_456);
+    origin.publish(PROD, now() - 5, again.clone());
+    fs::write(mirror.layout.kernels().join(PROD), &again).unwrap();
+    assert_eq!(verify(&mirror.layout, false).unwrap().problems.len(), 1);
+    let hash = bcm_core::digest::Sha256::of(&again);
+    let note = serde_json::json!({"source": origin.url(), "size": 123_456, "sha256": hash});
+    let path = mirror.layout.staging().join(format!("{PROD}.json"));
+    fs::write(path, note.to_string()).unwrap();
+    let verified = verify(&mirror.layout, false).unwrap();
+    assert!(verified.is_clean(), "{verified:?}");
+    mirror.sync();
+    assert!(verify(&mirror.layout, false).unwrap().is_clean());
+    assert_eq!(mirror.kernel(PROD).unwrap(), again);
+    mirror.assert_tidy();
+}
