@@ -152,9 +152,13 @@ async fn run(
     let mut work = Work::begin(layout, config).await?;
     work.adopt().await;
     let kernels = work.kernels();
-    let wanted = work.wanted(&kernels.fetch, &kernels.unchanged);
+    // The note of a kernel that was published and noted is of no use any more.
     staged::clean(layout, |base| {
-        base.starts_with('.') || wanted.iter().any(|name| name.as_str() == base)
+        base.starts_with('.')
+            || kernels
+                .fetch
+                .iter()
+                .any(|fetch| fetch.name.as_str() == base)
     })?;
     work.report.counts.unchanged = kernels.unchanged.len() as u64;
     let task = progress.started("fetching kernels", Unit::Bytes, None);

@@ -128,11 +128,15 @@ fn what_is_no_kernel_is_refused() {
     ] {
         let origin = Bootstrap::small(now());
         let text = format!("{fault:?}");
+        let silent = matches!(fault, Fault::Silent);
         origin.fail(PATH, fault, 99);
         let mut mirror = Mirror::of(&[&origin]);
         mirror.config.retry.attempts = 2;
-        mirror.config.http.first_byte = std::time::Duration::from_millis(50);
-        mirror.config.http.connect = std::time::Duration::from_millis(50);
+        if silent {
+            // What answers has to do so within this time even on a busy machine.
+            mirror.config.retry.attempts = 1;
+            mirror.config.http.first_byte = std::time::Duration::from_secs(5);
+        }
         let report = mirror.sync();
         assert_eq!(report.outcome, SyncOutcome::Partial, "{text}");
         assert_eq!(report.refused_total, 1, "{text}: {report:?}");

@@ -42,8 +42,9 @@ impl Mirror {
             first: Duration::from_millis(1),
             longest: Duration::from_millis(2),
         };
-        config.http.idle = Duration::from_secs(2);
-        config.http.first_byte = Duration::from_secs(2);
+        // Longer than a busy machine takes.
+        config.http.idle = Duration::from_secs(100);
+        config.http.first_byte = Duration::from_secs(100);
         Self {
             layout: Layout::new(folder.path().join("data")),
             folder,
