@@ -1,4 +1,4 @@
-//! What tests of kill points share: how a sync that ends at one of its steps is started, and where
+//! What tests of kill points share: how work that ends at one of its steps is started, and where
 //! those steps are.
 
 use std::path::Path;
@@ -24,11 +24,28 @@ pub fn points() -> u64 {
         .unwrap_or(POINTS)
 }
 
-/// An upstream that can be changed.
+/// An upstream that can be changed, whose namespace has blocks that no flist names and is scanned
+/// in many pages.
 pub fn origin() -> Origin {
     let origin = Origin::recorded();
     origin.edit(|_| ());
+    origin.scan_page(25);
+    add_loose_blocks(&origin, 0..LOOSE);
     origin
+}
+
+/// How many blocks that no flist names there are at first.
+pub const LOOSE: u32 = 120;
+
+/// Puts blocks that no flist names.
+pub fn add_loose_blocks(origin: &Origin, numbers: std::ops::Range<u32>) {
+    origin.edit_blocks(|blocks| {
+        for number in numbers {
+            let payload = number.to_le_bytes().repeat(50);
+            let key = bcm_hub_sync::block::BlockKey::of(&payload);
+            blocks.put(key.as_bytes().to_vec(), payload, 1_750_000_000);
+        }
+    });
 }
 
 /// What changes between the first sync and the one that is ended: an flist in place, a new one, a
@@ -44,21 +61,27 @@ pub fn change(users: &mut Users) {
     home.put_link("newest.flist", "new.flist", 1_750_000_002);
 }
 
-/// The program `sync_until` of this package, at step `step`.
-pub fn until(program: &str, step: u64, what: &str, data: &Path, origin: &Origin) -> Command {
+/// The program `sync_until` of this package, which does `what` at step `step` of `work`.
+pub fn until(
+    program: &str,
+    step: u64,
+    [what, work]: [&str; 2],
+    data: &Path,
+    origin: &Origin,
+) -> Command {
     let mut command = Command::new(program);
     command
-        .args([&step.to_string(), what])
+        .args([&step.to_string(), what, work])
         .arg(data)
-        .args([&origin.url(), &origin.zdb_url(), "all"])
+        .args([&origin.url(), &origin.zdb_url()])
         .env_clear();
     command
 }
 
-/// How many steps a whole sync of `data` has.
+/// Does all of `work`. How many steps it has.
 #[track_caller]
-pub fn steps(program: &str, data: &Path, origin: &Origin) -> u64 {
-    let ended = finish(until(program, 0, "nothing", data, origin));
+pub fn steps(program: &str, work: &str, data: &Path, origin: &Origin) -> u64 {
+    let ended = finish(until(program, 0, ["nothing", work], data, origin));
     let count = ended
         .stdout
         .lines()
@@ -81,7 +104,9 @@ pub fn spread(count: u64, last: u64) -> Vec<u64> {
         .collect()
 }
 
-/// How many blocks the whole namespace has.
-pub fn blocks() -> usize {
-    fixtures::blocks().len()
+/// How many blocks flists name.
+pub fn named_blocks() -> usize {
+    let flists = fixtures::flists();
+    let keys = flists.values().flat_map(|flist| &flist.chunks);
+    keys.collect::<std::collections::BTreeSet<_>>().len()
 }

@@ -55,6 +55,9 @@ pub(crate) struct GcCommand {
     #[command(flatten)]
     pub(crate) data: DataArgs,
 
+    #[command(flatten)]
+    pub(crate) store: StoreArgs,
+
     /// How long what is not needed any more is spared: 90s, 12h, 7d
     #[arg(long, value_name = "TIME", value_parser = value::duration)]
     pub(crate) grace: Option<Duration>,
@@ -62,6 +65,12 @@ pub(crate) struct GcCommand {
     /// A folder for unpacking flists when the disk of the data folder is full
     #[arg(long, value_name = "DIR")]
     pub(crate) scratch: Option<PathBuf>,
+
+    /// Where the whole namespace was mirrored, keep only what flists name
+    ///
+    /// For a mirror that changes from `blocks = "all"` to `closure`.
+    #[arg(long)]
+    pub(crate) only_named: bool,
 
     /// Show what would be removed, and remove nothing
     #[arg(long)]
@@ -192,6 +201,10 @@ pub(crate) struct FollowArgs {
     /// The longest pause while syncs fail; it starts at 15 seconds and doubles
     #[arg(long, value_name = "TIME", value_parser = value::pause)]
     pub(crate) longest_retry: Option<Duration>,
+
+    /// Also sync soon after the upstream's 0-db says that it got blocks: true or false
+    #[arg(long, value_name = "SWITCH", value_parser = value::switch)]
+    pub(crate) wake: Option<bool>,
 }
 
 /// What to mirror, and how.

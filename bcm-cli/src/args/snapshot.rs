@@ -2,7 +2,7 @@
 
 use clap::{Args, Subcommand};
 
-use super::hub::DataArgs;
+use super::hub::{DataArgs, StoreArgs};
 
 /// Points that the mirror can be taken back to
 ///
@@ -42,6 +42,9 @@ pub(crate) struct NamedCommand {
 pub(crate) struct RestoreCommand {
     #[command(flatten)]
     pub(crate) named: NamedCommand,
+
+    #[command(flatten)]
+    pub(crate) store: StoreArgs,
 
     /// Let syncs go on at once
     #[arg(long)]

@@ -17,6 +17,7 @@ pub(crate) fn resolve(
     options.interval = settings.one(&key::INTERVAL, args.interval)?;
     options.jitter = settings.one(&key::JITTER, args.jitter)?;
     options.longest_retry = settings.one(&key::LONGEST_RETRY, args.longest_retry)?;
+    options.listen = settings.one(&key::WAKE, args.wake)?;
     options.first_retry = options.first_retry.min(options.longest_retry);
     Ok(options)
 }

@@ -238,6 +238,8 @@ keys! {
     JITTER: f64 = "hub.jitter", "jitter", Share, ["10%"], value::share;
     /// While syncs fail, the pause between them starts at 15 seconds and doubles up to this.
     LONGEST_RETRY: Duration = "hub.longest-retry", "longest-retry", Text, ["15m"], value::pause;
+    /// With `--follow`: also sync soon after the upstream's 0-db says that it got blocks.
+    WAKE: bool = "hub.wake", "wake", Switch, ["true"], value::switch;
     /// Where the hub's HTTP server listens: `:8080`, `127.0.0.1:8080`, `[::1]:8080`. Port 0 lets the system pick.
     HTTP: Listen = "hub.http", "http", Texts, [":8080"], from_str;
     /// Where the 0-db server listens.

@@ -14,7 +14,7 @@ mod filter;
 use std::fs;
 use std::io;
 use std::ops::ControlFlow;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -49,6 +49,9 @@ pub struct GcOptions {
     pub scratch: Option<PathBuf>,
     /// How much an flist may ask for.
     pub limits: Limits,
+    /// Where the whole namespace was mirrored, keep only what flists name, and forget how far its
+    /// scan got. Without it, nothing is collected there. Default: no.
+    pub only_named: bool,
 }
 
 impl Default for GcOptions {
@@ -58,6 +61,7 @@ impl Default for GcOptions {
             grace: Duration::from_secs(7 * 24 * 60 * 60),
             scratch: None,
             limits: Limits::default(),
+            only_named: false,
         }
     }
 }
@@ -122,7 +126,8 @@ impl Collection {
         let started = Instant::now();
         let layout = &self.layout;
         let _lock = FolderLock::acquire(&layout.lock())?;
-        if layout.scan_state().exists() {
+        let scanned = layout.scan_state().exists();
+        if scanned && !self.options.only_named {
             return Err(GcError::WholeNamespace);
         }
         let before = self.store.stats()?;
@@ -142,6 +147,12 @@ impl Collection {
             removed_flists: old.len() as u64,
             ..GcReport::default()
         };
+        if scanned && !self.options.dry_run {
+            // Before anything that it lists is gone.
+            for path in [layout.scan_state(), layout.gone_blocks()] {
+                forget(&path)?;
+            }
+        }
         let swept = self.sweep(&needed, &mut report);
         if report.removed > 0 && !self.options.dry_run {
             self.store.flush()?;
@@ -257,5 +268,15 @@ impl Collection {
         }
         self.progress.finished(task, &Outcome::Done);
         Ok(())
+    }
+}
+
+/// Removes a file that may not be there.
+fn forget(path: &Path) -> Result<(), GcError> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            Err(GcError::io("remove", path)(error))
+        }
+        _ => Ok(()),
     }
 }

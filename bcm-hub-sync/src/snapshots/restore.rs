@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use bcm_core::digest::Md5;
 use bcm_core::lock::FolderLock;
+use bcm_core::progress::{Outcome, Progress, Unit};
 use serde::Serialize;
 
 use super::manifest::Manifest;
@@ -18,7 +19,7 @@ use crate::catalog::{Entry, FlistRef, Item};
 use crate::flist::Limits;
 use crate::layout::Layout;
 use crate::store::BlockStore;
-use crate::sync::publish::{self, StagedFlist, Step};
+use crate::sync::publish::{self, Point, StagedFlist, Step};
 use crate::sync::restoring::{StagedName, lacking_blocks, open_staging};
 use crate::sync::state::State;
 
@@ -42,7 +43,7 @@ pub struct Restored {
 /// Publishes the tree as it was in the snapshot `name`. All blocks that it needs are in `store`, or
 /// nothing is done. The tree as it is now is kept as a snapshot first. With `hold`, syncs wait
 /// until [`release`](super::release), for the next one would go forward again. With `dry_run`,
-/// only what would be done is told. Blocks the thread.
+/// only what would be done is told. `progress` is told how far it is. Blocks the thread.
 ///
 /// # Errors
 /// There is no such snapshot, it is not whole any more, a sync runs, or the disk is full or failing.
@@ -52,6 +53,7 @@ pub fn restore(
     store: &dyn BlockStore,
     hold: bool,
     dry_run: bool,
+    progress: &dyn Progress,
 ) -> Result<Restored, SnapshotError> {
     known(layout, name)?;
     let _lock = FolderLock::acquire(&layout.lock())?;
@@ -66,7 +68,7 @@ pub fn restore(
 
     let mut plan = Plan::new(&manifest, &scan, &state);
     let mut restored = plan.counts(name, hold);
-    plan.check(layout, name, store)?;
+    plan.check(layout, name, store, progress)?;
     if dry_run {
         return Ok(restored);
     }
@@ -77,12 +79,28 @@ pub fn restore(
     state.held = hold.then(|| name.to_owned());
     take::note_taken(layout, state.changes)?;
     let steps = std::mem::take(&mut plan.steps);
-    let (_, failures) = publish::publish(layout, steps, state, &mut |_| Ok(()))?;
+    let task = progress.started("publishing", Unit::Items, Some(steps.len() as u64));
+    let mut watch = |point| {
+        if let Point::Step(_) = point {
+            progress.advanced(task, 1, 0);
+        }
+        Ok(())
+    };
+    let published = publish::publish(layout, steps, state, &mut watch);
+    progress.finished(task, &outcome(&published));
+    let (_, failures) = published?;
     let failed = failures.iter();
     restored.failed = failed
         .map(|(item, error)| format!("{item}: {}", crate::catalog::upstream::chain(error)))
         .collect();
     Ok(restored)
+}
+
+fn outcome<T, E: std::error::Error + 'static>(result: &Result<T, E>) -> Outcome {
+    match result {
+        Ok(_) => Outcome::Done,
+        Err(error) => Outcome::Failed(crate::catalog::upstream::chain(error)),
+    }
 }
 
 /// The way from the tree as it is to a snapshot.
@@ -188,9 +206,25 @@ impl<'a> Plan<'a> {
         layout: &Layout,
         name: &str,
         store: &dyn BlockStore,
+        progress: &dyn Progress,
+    ) -> Result<(), SnapshotError> {
+        let total = self.flists.len() as u64;
+        let task = progress.started("checking flists", Unit::Items, Some(total));
+        let checked = self.check_all(layout, name, store, &|| progress.advanced(task, 1, 0));
+        progress.finished(task, &outcome(&checked));
+        checked
+    }
+
+    fn check_all(
+        &self,
+        layout: &Layout,
+        name: &str,
+        store: &dyn BlockStore,
+        next: &dyn Fn(),
     ) -> Result<(), SnapshotError> {
         let mut bad = Vec::new();
         for (place, record) in &self.flists {
+            next();
             let staged = layout
                 .staging()
                 .join(StagedName::of(place).whole(&record.file_md5));

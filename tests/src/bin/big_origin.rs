@@ -42,9 +42,9 @@ fn main() {
     let _ = std::io::stdin().read_to_end(&mut Vec::new());
 }
 
-/// Small, and different from every other.
+/// Small (300 to 1,000 bytes), and different from every other.
 fn block(number: u32) -> VerifiedBlock {
-    let mut payload = number.to_le_bytes().repeat(20 + number as usize % 30);
+    let mut payload = number.to_le_bytes().repeat(75 + number as usize % 175);
     payload.extend(number.wrapping_mul(0x9E37_79B9).to_le_bytes());
     VerifiedBlock::new(payload.into(), 1_700_000_000).expect("it is small")
 }

@@ -1,12 +1,13 @@
-//! A sync that ends at a step of its own: `sync_until STEP WHAT DATA HUB ZDB [all]`.
+//! Work on a mirror that ends at a step of its own: `sync_until STEP WHAT WORK DATA HUB ZDB`.
 //!
-//! A step is whatever the sync does that can be seen: an event of its progress, a call of its
-//! store. At the step number STEP it does WHAT:
+//! WORK is `sync` (of the whole namespace), `restore` (of the oldest snapshot) or `gc`. A step is
+//! whatever it does that can be seen: an event of its progress, a call of its store. At the step
+//! number STEP it does WHAT:
 //!
 //! - `nothing`: goes on; the number of steps is printed at the end;
 //! - `kill`: kills itself by SIGKILL;
 //! - `gone`: prints `gone` and waits for a line on stdin, in which time the upstream goes away;
-//! - `full`: fills the file system of DATA, and makes room again when the sync has ended.
+//! - `full`: fills the file system of DATA, and makes room again when the work has ended.
 //!
 //! For tests: the product has no such hooks, and needs none.
 
@@ -19,7 +20,9 @@ use std::time::Duration;
 use bcm_core::progress::{Level, Outcome, Progress, TaskId, Unit};
 use bcm_core::retry::RetryPolicy;
 use bcm_hub_sync::block::BlockKey;
+use bcm_hub_sync::gc::{GcOptions, gc};
 use bcm_hub_sync::layout::Layout;
+use bcm_hub_sync::snapshots;
 use bcm_hub_sync::store::embedded::{Access, EmbeddedStore};
 use bcm_hub_sync::store::{
     BlockInfo, BlockStore, Cursor, Direction, StoreError, StoreStats, VerifiedBlock,
@@ -112,8 +115,13 @@ impl BlockStore for Stepping {
         Ok(())
     }
     fn remove(&self, keys: &[BlockKey]) -> Result<u64, StoreError> {
+        let mut removed = 0;
+        for keys in keys.chunks(16) {
+            self.1.step();
+            removed += self.0.remove(keys)?;
+        }
         self.1.step();
-        self.0.remove(keys)
+        Ok(removed)
     }
     fn scan(
         &self,
@@ -133,8 +141,8 @@ impl BlockStore for Stepping {
 
 fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let [last, what, data, hub, zdb, rest @ ..] = &arguments[..] else {
-        eprintln!("sync_until STEP nothing|kill|gone|full DATA HUB ZDB [all]");
+    let [last, what, work, data, hub, zdb] = &arguments[..] else {
+        eprintln!("sync_until STEP nothing|kill|gone|full sync|restore|gc DATA HUB ZDB");
         std::process::exit(2);
     };
     let filler = Path::new(data).with_file_name("filler");
@@ -146,9 +154,7 @@ fn main() {
     });
     let mut config = SyncConfig::new(vec![hub.parse().expect("a URL")]);
     config.upstream_zdb = vec![zdb.parse().expect("an address")];
-    if !rest.is_empty() {
-        config.blocks = BlockMode::All;
-    }
+    config.blocks = BlockMode::All;
     config.retry = RetryPolicy {
         attempts: 2,
         first: Duration::from_millis(1),
@@ -161,11 +167,43 @@ fn main() {
     let runtime = tokio::runtime::Runtime::new().expect("a runtime");
     let cancel = tokio_util::sync::CancellationToken::new();
     let progress = Arc::new(Watch(Arc::clone(&steps)));
-    let ended = runtime.block_on(sync(&layout, &config, store, progress, cancel));
+    let ended = match work.as_str() {
+        "restore" => restore(&layout, &*store, &*progress),
+        "gc" => runtime
+            .block_on(gc(&layout, store, &garbage(), progress, cancel))
+            .map(|report| format!("{} removed", report.removed))
+            .map_err(|error| error.to_string()),
+        _ => runtime
+            .block_on(sync(&layout, &config, store, progress, cancel))
+            .map(|report| format!("{:?}", report.outcome))
+            .map_err(|error| error.to_string()),
+    };
     let _ = std::fs::remove_file(&filler);
     match ended {
-        Ok(report) => println!("{:?}", report.outcome),
+        Ok(report) => println!("{report}"),
         Err(error) => println!("failed: {error}"),
     }
     println!("steps {}", steps.count.load(Ordering::SeqCst));
+}
+
+/// Takes the mirror back to its oldest snapshot.
+fn restore(
+    layout: &Layout,
+    store: &dyn BlockStore,
+    progress: &dyn Progress,
+) -> Result<String, String> {
+    let names = snapshots::list(layout).map_err(|error| error.to_string())?;
+    let oldest = names.first().ok_or("there is no snapshot")?;
+    snapshots::restore(layout, &oldest.name, store, false, false, progress)
+        .map(|restored| format!("restored {}", restored.name))
+        .map_err(|error| error.to_string())
+}
+
+/// All that no flist names, at once.
+fn garbage() -> GcOptions {
+    GcOptions {
+        grace: Duration::ZERO,
+        only_named: true,
+        ..GcOptions::default()
+    }
 }

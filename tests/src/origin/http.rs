@@ -6,6 +6,7 @@ use std::sync::Arc;
 use serde_json::Value;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::task::JoinSet;
 
 use super::Shared;
 use super::answer::Answer;
@@ -14,9 +15,12 @@ use super::fault::HttpFault;
 const MAX_HEAD: usize = 64 * 1024;
 
 pub(super) async fn run(listener: TcpListener, shared: Arc<Shared>) {
+    // They end with it.
+    let mut connections = JoinSet::new();
     while let Ok((stream, _)) = listener.accept().await {
         let shared = Arc::clone(&shared);
-        tokio::spawn(async move {
+        while connections.try_join_next().is_some() {}
+        connections.spawn(async move {
             // A client that went away is its own business.
             let _ = connection(stream, &shared).await;
         });

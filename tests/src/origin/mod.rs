@@ -29,6 +29,8 @@ use std::time::Duration;
 
 use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
 
 pub use self::answer::Answer;
 use self::answer::Answers;
@@ -45,10 +47,13 @@ pub struct Origin {
     http: SocketAddr,
     zdb: SocketAddr,
     runtime: Option<Runtime>,
+    accepting: Mutex<Vec<JoinHandle<()>>>,
 }
 
 struct Shared {
     state: Mutex<State>,
+    /// Told when the 0-db gets a block.
+    sets: watch::Sender<()>,
 }
 
 struct State {
@@ -63,6 +68,7 @@ struct State {
     http_pause: Duration,
     zdb_pause: Duration,
     hangup_after: Option<u64>,
+    refuse_wait: bool,
     requests: BTreeMap<String, u64>,
     commands: BTreeMap<String, u64>,
     unexpected: Vec<String>,
@@ -87,12 +93,14 @@ impl Origin {
             http_pause: Duration::ZERO,
             zdb_pause: Duration::ZERO,
             hangup_after: None,
+            refuse_wait: false,
             requests: BTreeMap::new(),
             commands: BTreeMap::new(),
             unexpected: Vec::new(),
         };
         let shared = Arc::new(Shared {
             state: Mutex::new(state),
+            sets: watch::Sender::new(()),
         });
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(1)
@@ -100,26 +108,56 @@ impl Origin {
             .enable_all()
             .build()
             .expect("a runtime");
-        let bind = || {
-            let socket = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
-            socket.set_nonblocking(true).expect("non-blocking");
-            (socket.local_addr().expect("an address"), socket)
-        };
-        let (http, http_socket) = bind();
-        let (zdb, zdb_socket) = bind();
-        {
-            let _context = runtime.enter();
-            let listener = TcpListener::from_std(http_socket).expect("a listener");
-            runtime.spawn(http::run(listener, Arc::clone(&shared)));
-            let listener = TcpListener::from_std(zdb_socket).expect("a listener");
-            runtime.spawn(zdb::run(listener, Arc::clone(&shared)));
-        }
-        Self {
+        let bind = || std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+        let address = |socket: &std::net::TcpListener| socket.local_addr().expect("an address");
+        let (http, zdb) = (bind(), bind());
+        let origin = Self {
             shared,
-            http,
-            zdb,
+            http: address(&http),
+            zdb: address(&zdb),
             runtime: Some(runtime),
+            accepting: Mutex::default(),
+        };
+        origin.listen(http, zdb);
+        origin
+    }
+
+    fn listen(&self, http: std::net::TcpListener, zdb: std::net::TcpListener) {
+        let runtime = self.runtime.as_ref().expect("it runs");
+        let _context = runtime.enter();
+        let listener = |socket: std::net::TcpListener| {
+            socket.set_nonblocking(true).expect("non-blocking");
+            TcpListener::from_std(socket).expect("a listener")
+        };
+        let (http, zdb) = (listener(http), listener(zdb));
+        *self.accepting.lock().expect("no panic") = vec![
+            runtime.spawn(http::run(http, Arc::clone(&self.shared))),
+            runtime.spawn(zdb::run(zdb, Arc::clone(&self.shared))),
+        ];
+    }
+
+    /// Ends all connections and takes no new ones, as processes that were killed.
+    pub fn stop(&self) {
+        for task in std::mem::take(&mut *self.accepting.lock().expect("no panic")) {
+            task.abort();
+            while !task.is_finished() {
+                std::thread::sleep(Duration::from_millis(1));
+            }
         }
+    }
+
+    /// Listens on the same ports again, with what it had.
+    pub fn start_again(&self) {
+        let bind = |address: SocketAddr| {
+            for _ in 0..500 {
+                match std::net::TcpListener::bind(address) {
+                    Ok(socket) => return socket,
+                    Err(_) => std::thread::sleep(Duration::from_millis(10)),
+                }
+            }
+            panic!("{address} is taken");
+        };
+        self.listen(bind(self.http), bind(self.zdb));
     }
 
     /// The hub's URL, without a slash at its end.
@@ -153,7 +191,22 @@ impl Origin {
     pub fn edit_blocks<T>(&self, change: impl FnOnce(&mut Blocks) -> T) -> T {
         let mut state = self.shared.lock();
         state.recorded_commands.clear();
-        change(&mut state.blocks)
+        let before = state.blocks.len();
+        let answer = change(&mut state.blocks);
+        if state.blocks.len() > before {
+            self.shared.sets.send_replace(());
+        }
+        answer
+    }
+
+    /// How many clients wait until the 0-db gets a block.
+    pub fn waiting(&self) -> usize {
+        self.shared.sets.receiver_count()
+    }
+
+    /// Whether the 0-db does not know `WAIT`.
+    pub fn refuse_wait(&self, refuse: bool) {
+        self.shared.lock().refuse_wait = refuse;
     }
 
     /// From now on a scan gives at most `most` blocks at once.
@@ -290,6 +343,10 @@ impl Shared {
             if let Some((0, _)) = state.block_faults.get(key) {
                 state.block_faults.remove(key);
             }
+        }
+        if name == "WAIT" && state.refuse_wait {
+            let refusal = Reply::Bytes(zdb::error("Command not supported"));
+            return (refusal, state.zdb_pause, state.hangup_after);
         }
         let mut arguments = arguments;
         if name == "SCANX"

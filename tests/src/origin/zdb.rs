@@ -7,15 +7,19 @@ use std::time::Duration;
 use bytes::Bytes;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::task::JoinSet;
 
 use super::Shared;
 use super::blocks::Blocks;
 use super::fault::BlockFault;
 
 pub(super) async fn run(listener: TcpListener, shared: Arc<Shared>) {
+    // They end with it.
+    let mut connections = JoinSet::new();
     while let Ok((stream, _)) = listener.accept().await {
         let shared = Arc::clone(&shared);
-        tokio::spawn(async move {
+        while connections.try_join_next().is_some() {}
+        connections.spawn(async move {
             // A client that went away is its own business.
             let _ = connection(stream, &shared).await;
         });
@@ -42,9 +46,14 @@ async fn connection(stream: TcpStream, shared: &Shared) -> io::Result<()> {
                 stream.shutdown().await?;
                 return Ok(());
             }
-            Reply::Later(wait, bytes) => {
-                tokio::time::sleep(wait).await;
-                stream.write_all(&bytes).await?;
+            Reply::WhenSet(wait) => {
+                let mut sets = shared.sets.subscribe();
+                let set = tokio::time::timeout(wait, sets.changed()).await;
+                let answer = match set {
+                    Ok(_) => b"+SET\r\n".to_vec(),
+                    Err(_) => error("Timeout"),
+                };
+                stream.write_all(&answer).await?;
             }
             Reply::Zeros(size) => {
                 stream.write_all(format!("${size}\r\n").as_bytes()).await?;
@@ -100,7 +109,8 @@ async fn read_number(stream: &mut BufReader<TcpStream>, mark: u8) -> io::Result<
 pub(crate) enum Reply {
     Bytes(Vec<u8>),
     ThenClose(Vec<u8>),
-    Later(Duration, Vec<u8>),
+    /// To a `WAIT` of this length.
+    WhenSet(Duration),
     Zeros(u64),
     Never,
 }
@@ -185,7 +195,7 @@ pub(crate) fn reply(
         ("TIME", []) => b"*2\r\n$10\r\n1795308679\r\n$6\r\n512113\r\n".to_vec(),
         ("WAIT", [_, milliseconds]) => {
             let wait = std::str::from_utf8(milliseconds).ok()?.parse().ok()?;
-            return Some(Reply::Later(Duration::from_millis(wait), error("Timeout")));
+            return Some(Reply::WhenSet(Duration::from_millis(wait)));
         }
         ("SET" | "DEL", [_, ..]) => error("Namespace is in read-only mode"),
         ("AUTH", [_]) => error("Access denied"),

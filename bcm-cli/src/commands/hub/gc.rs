@@ -24,6 +24,7 @@ pub(super) async fn run(context: &Context, args: &GcCommand) -> Result<ExitCode,
         dry_run: args.dry_run,
         grace: context.settings.one(&key::GRACE, args.grace)?,
         scratch: args.scratch.clone(),
+        only_named: args.only_named,
         ..GcOptions::default()
     };
     let cancel = interrupt::watch(&context.reporter).map_err(Failure::new)?;
@@ -32,7 +33,7 @@ pub(super) async fn run(context: &Context, args: &GcCommand) -> Result<ExitCode,
         true => Access::ReadOnly,
         false => Access::ReadWrite,
     };
-    let store = store::open(&context.settings, &[], &layout, access)?;
+    let store = store::open(&context.settings, &args.store.store, &layout, access)?;
     let progress = context.reporter.progress();
     let report = gc::gc(&layout, store, &options, progress, cancel)
         .await
@@ -48,6 +49,9 @@ fn failure(error: GcError) -> Failure {
             Failure::new(error)
                 .with_hint("nothing was removed; `bcm hub verify --repair` comes first")
         }
+        GcError::WholeNamespace => Failure::new(error).with_hint(
+            "where it is not to be mirrored any more, `--only-named` keeps what flists name",
+        ),
         error => Failure::new(error),
     }
 }

@@ -127,10 +127,16 @@ struct Done {
 }
 
 fn restore(context: &Context, args: &RestoreCommand, layout: &Layout) -> Result<ExitCode, Failure> {
-    let store = store::open(&context.settings, &[], layout, Access::ReadOnly)?;
+    let store = store::open(
+        &context.settings,
+        &args.store.store,
+        layout,
+        Access::ReadOnly,
+    )?;
     let (name, hold) = (&args.named.name, !args.no_hold);
-    let restored =
-        snapshots::restore(layout, name, &*store, hold, args.dry_run).map_err(failure)?;
+    let progress = context.reporter.progress();
+    let restored = snapshots::restore(layout, name, &*store, hold, args.dry_run, &*progress)
+        .map_err(failure)?;
     let code = match restored.failed.is_empty() {
         true => ExitCode::Done,
         false => ExitCode::Partial,

@@ -3,8 +3,10 @@
 //! Nothing that goes wrong in a sync ends this: upstream may be away for hours, the disk may be
 //! full, another process may be writing to the data folder. Pauses grow up to a limit and are short
 //! again after the first success. They are measured by the monotonic clock; what is told to others
-//! about the next attempt follows the wall clock, and is told again when that was set.
+//! about the next attempt follows the wall clock, and is told again when that was set. A pause after
+//! a sync that went well ends early when upstream's 0-db says that it got blocks.
 
+mod news;
 mod pace;
 mod status;
 
@@ -16,7 +18,7 @@ use bcm_core::progress::SharedProgress;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
-use super::config::SyncConfig;
+use super::config::{BlockMode, SyncConfig};
 use super::error::SyncError;
 use super::plan::now;
 use super::report::SyncReport;
@@ -37,7 +39,7 @@ const CLOCK_SET: i64 = 5;
 /// How long is waited for another process that writes to the data folder.
 const BUSY: Duration = Duration::from_secs(15);
 
-/// However often it is woken, syncs begin at least this far apart.
+/// However often it is woken, the pause between two syncs is at least so long.
 const LEAST_PAUSE: Duration = Duration::from_secs(2);
 
 /// Opens the block store for one sync. It is closed between syncs, so that a `gc` or a repair by
@@ -104,6 +106,31 @@ pub async fn follow(
     cancel: CancellationToken,
 ) -> Result<(), LockError> {
     let Follower {
+        config, options, ..
+    } = follower;
+    let seat = Seat::take(follower.layout)?;
+    let news = Notify::new();
+    let listening = async {
+        match options.listen && config.blocks != BlockMode::None {
+            true => news::listen(config, options, &news, &progress).await,
+            false => std::future::pending().await,
+        }
+    };
+    tokio::select! {
+        () = syncs(follower, &seat, &news, &progress, &cancel) => Ok(()),
+        never = listening => match never {},
+    }
+}
+
+/// One sync after the other until `cancel`. `news` ends a pause early, but not one after a failure.
+async fn syncs(
+    follower: Follower<'_>,
+    seat: &Seat<'_>,
+    news: &Notify,
+    progress: &SharedProgress,
+    cancel: &CancellationToken,
+) {
+    let Follower {
         layout,
         config,
         options,
@@ -111,7 +138,7 @@ pub async fn follow(
         watch,
         wake,
     } = follower;
-    let seat = Seat::take(layout)?;
+    let never = Notify::new();
     let since = now();
     let mut config = config.clone();
     let mut failing = Failing::default();
@@ -121,7 +148,13 @@ pub async fn follow(
             next: None,
             failures: 0,
         };
-        pause(&seat, status, options.pause(0, false), wake, &cancel).await;
+        let pause = Pause {
+            length: options.pause(0, false),
+            wake,
+            news,
+            least: options.least_pause,
+        };
+        pause.wait(seat, status, cancel).await;
     }
     while !cancel.is_cancelled() {
         seat.tell(&FollowStatus {
@@ -129,13 +162,14 @@ pub async fn follow(
             next: None,
             failures: failing.count,
         });
-        let progress = Arc::clone(&progress);
+        let shown = Arc::clone(progress);
         let result = match open_store() {
-            Ok(store) => sync(layout, &config, store, progress, cancel.clone()).await,
+            Ok(store) => sync(layout, &config, store, shown, cancel.clone()).await,
             Err(error) => Err(SyncError::Store(error)),
         };
+        let went_well = result.is_ok();
         let next = match &result {
-            Err(SyncError::Cancelled) => return Ok(()),
+            Err(SyncError::Cancelled) => return,
             Err(error) if error.is_busy() || matches!(error, SyncError::Held { .. }) => {
                 let next = match error.is_busy() {
                     true => BUSY,
@@ -176,9 +210,14 @@ pub async fn follow(
             next: None,
             failures: failing.count,
         };
-        pause(&seat, status, next, wake, &cancel).await;
+        let pause = Pause {
+            length: next,
+            wake,
+            news: if went_well { news } else { &never },
+            least: options.least_pause,
+        };
+        pause.wait(seat, status, cancel).await;
     }
-    Ok(())
 }
 
 /// What has failed lately.
@@ -199,35 +238,44 @@ impl Failing {
     }
 }
 
-/// Waits for `length`, or until it is woken or told to stop.
-async fn pause(
-    seat: &Seat<'_>,
-    mut status: FollowStatus,
+/// Between two syncs.
+struct Pause<'a> {
     length: Duration,
-    wake: &Notify,
-    cancel: &CancellationToken,
-) {
-    let begin = tokio::time::Instant::now();
-    loop {
-        let left = length.saturating_sub(begin.elapsed());
-        if left.is_zero() {
-            return;
-        }
-        let next = now().saturating_add(i64::try_from(left.as_secs()).unwrap_or(i64::MAX));
-        if status
-            .next
-            .is_none_or(|told| (told - next).abs() > CLOCK_SET)
-        {
-            status.next = Some(next);
-            seat.tell(&status);
-        }
-        tokio::select! {
-            () = tokio::time::sleep(left.min(SLICE)) => {}
-            () = cancel.cancelled() => return,
-            () = wake.notified() => {
-                let early = LEAST_PAUSE.saturating_sub(begin.elapsed());
-                cancel.run_until_cancelled(tokio::time::sleep(early)).await;
+    /// Ends it at once.
+    wake: &'a Notify,
+    /// Ends it, but not before `least`.
+    news: &'a Notify,
+    least: Duration,
+}
+
+impl Pause<'_> {
+    /// Waits, and tells others when the next sync is.
+    async fn wait(&self, seat: &Seat<'_>, mut status: FollowStatus, cancel: &CancellationToken) {
+        let begin = tokio::time::Instant::now();
+        let mut length = self.length;
+        let mut news = self.news;
+        let never = Notify::new();
+        loop {
+            let left = length.saturating_sub(begin.elapsed());
+            if left.is_zero() {
                 return;
+            }
+            let next = now().saturating_add(i64::try_from(left.as_secs()).unwrap_or(i64::MAX));
+            if status
+                .next
+                .is_none_or(|told| (told - next).abs() > CLOCK_SET)
+            {
+                status.next = Some(next);
+                seat.tell(&status);
+            }
+            tokio::select! {
+                () = tokio::time::sleep(left.min(SLICE)) => {}
+                () = cancel.cancelled() => return,
+                () = self.wake.notified() => length = length.min(LEAST_PAUSE),
+                () = news.notified() => {
+                    length = length.min(self.least);
+                    news = &never;
+                }
             }
         }
     }

@@ -15,6 +15,12 @@ pub struct FollowOptions {
     pub jitter: f64,
     /// Whether the first sync is at once, or after a pause. Default: at once.
     pub at_once: bool,
+    /// Whether a pause ends early when upstream's 0-db says that it got blocks (`WAIT SET`). A
+    /// server that does not say so is polled and nothing else. Default: yes.
+    pub listen: bool,
+    /// However often upstream's 0-db gets blocks, the pause is at least so long. Default 30
+    /// seconds.
+    pub least_pause: Duration,
     /// After a failed sync: the pause, doubled with each further failure. Default 15 seconds.
     pub first_retry: Duration,
     /// The longest that such a pause becomes. Default 15 minutes.
@@ -27,6 +33,8 @@ impl Default for FollowOptions {
             interval: Duration::from_secs(600),
             jitter: 0.1,
             at_once: true,
+            listen: true,
+            least_pause: Duration::from_secs(30),
             first_retry: Duration::from_secs(15),
             longest_retry: Duration::from_secs(900),
         }

@@ -15,6 +15,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use bcm_core::atomic_file;
+use bcm_core::limiter::Limiter;
 use bcm_core::progress::{Outcome, Unit};
 
 use super::super::error::SyncError;
@@ -25,8 +26,8 @@ use crate::catalog::{Catalog, Entry};
 use crate::flist::{Flist, Limits};
 use crate::layout::Layout;
 use crate::snapshots;
-use crate::store::{Cursor, Direction};
-use crate::zdb::client::ZdbClient;
+use crate::store::{BlockInfo, Cursor, Direction};
+use crate::zdb::client::{ClientError, ZdbClient};
 use crate::zdb::resp::Reply;
 
 /// How many keys are asked for at once.
@@ -154,6 +155,7 @@ impl Namespace<'_> {
         let mut before = Before::open(path)?.peekable();
         let failed = |error| SyncError::io("write", next, error);
         let mut file = BufWriter::new(File::create(next).map_err(failed)?);
+        let limiter = &self.config.fetch.limiter;
         let mut cursor: Option<Cursor> = None;
         let mut count = 0;
         loop {
@@ -167,15 +169,7 @@ impl Namespace<'_> {
                 break;
             };
             cursor = Some(last.cursor);
-            for block in &page {
-                client.enqueue(&[b"EXISTS", block.key.as_bytes()]);
-            }
-            for block in &page {
-                match client.reply("EXISTS").await? {
-                    Reply::Integer(0) => {}
-                    Reply::Integer(_) => continue,
-                    other => return Err(client.unexpected("EXISTS", &other).into()),
-                }
+            for block in absent(client, &page, limiter).await? {
                 while before.next_if(|gone| gone.cursor < block.cursor).is_some() {}
                 let known = before.next_if(|gone| gone.key == block.key);
                 let gone = Gone {
@@ -229,6 +223,32 @@ impl Namespace<'_> {
             .await
             .map_err(SyncError::Panicked)?
     }
+}
+
+/// Those of `page` that upstream does not have.
+async fn absent<'a>(
+    client: &mut ZdbClient,
+    page: &'a [BlockInfo],
+    limiter: &Limiter,
+) -> Result<Vec<&'a BlockInfo>, ClientError> {
+    let mut absent = Vec::new();
+    // Asked for ahead is no more than may be asked for in a second.
+    let most = limiter.requests_a_second();
+    let most = most.map_or(PAGE, |most| usize::try_from(most).unwrap_or(PAGE));
+    for some in page.chunks(most.clamp(1, PAGE)) {
+        for block in some {
+            limiter.request().await;
+            client.enqueue(&[b"EXISTS", block.key.as_bytes()]);
+        }
+        for block in some {
+            match client.reply("EXISTS").await? {
+                Reply::Integer(0) => absent.push(block),
+                Reply::Integer(_) => {}
+                other => return Err(client.unexpected("EXISTS", &other)),
+            }
+        }
+    }
+    Ok(absent)
 }
 
 /// Takes those out of `keys` that an flist names which is published or in a snapshot. An flist that

@@ -37,6 +37,8 @@ struct Round {
     listed: u64,
     wanted: Vec<BlockKey>,
     at_end: bool,
+    /// Why it ended before its time. What was listed until then counts.
+    broken: Option<Failed>,
 }
 
 impl Pass<'_> {
@@ -70,8 +72,20 @@ impl Pass<'_> {
         let mut loops = Loops::default();
         loop {
             let cursor = self.memory.source(self.name).cursor();
-            let round = match self.round(client, cursor, task, &mut loops).await {
-                Err(Failed::UnknownCursor) if !started_again => {
+            let round = self.round(client, cursor, task, &mut loops).await?;
+            let source = self.memory.source(self.name);
+            source.seen += round.listed;
+            let seen = source.seen;
+            if let Some(cursor) = &round.cursor {
+                source.set_cursor(cursor);
+            }
+            if round.at_end {
+                source.complete = true;
+            }
+            self.memory.save(&self.namespace.layout.scan_state())?;
+            match round.broken {
+                None => {}
+                Some(Failed::UnknownCursor) if !started_again => {
                     started_again = true;
                     let text = format!(
                         "{} does not know where the last scan ended (it was compacted, perhaps): \
@@ -83,18 +97,8 @@ impl Pass<'_> {
                     loops = Loops::default();
                     continue;
                 }
-                round => round?,
-            };
-            let source = self.memory.source(self.name);
-            source.seen += round.listed;
-            let seen = source.seen;
-            if let Some(cursor) = &round.cursor {
-                source.set_cursor(cursor);
+                Some(failed) => return Err(failed),
             }
-            if round.at_end {
-                source.complete = true;
-            }
-            self.memory.save(&self.namespace.layout.scan_state())?;
             if round.at_end {
                 return Ok(!was_complete || started_again);
             }
@@ -120,6 +124,9 @@ impl Pass<'_> {
         let scanning = self.scan_round(client, cursor, task, loops, keys);
         let (scanned, fetched) = tokio::join!(scanning, fetching);
         let (mut round, oversized) = scanned?;
+        if round.broken.is_some() && round.listed == 0 {
+            return Ok(round);
+        }
         for (key, size) in oversized {
             let text = format!("{size} bytes are more than a block may have");
             self.mirrored.refused.add(None, &key.to_string(), text);
@@ -171,9 +178,12 @@ impl Pass<'_> {
             listed: 0,
             wanted: Vec::new(),
             at_end: false,
+            broken: None,
         };
         let mut oversized = Vec::new();
+        let limiter = &self.options.limiter;
         while round.listed < ROUND as u64 {
+            limiter.request().await;
             let page = match client.scan(round.cursor.as_deref()).await {
                 Ok(Some(page)) => page,
                 Ok(None) => {
@@ -183,12 +193,20 @@ impl Pass<'_> {
                 Err(ClientError::Refused { message, .. })
                     if message == "Invalid key format" && round.cursor.is_some() =>
                 {
-                    return Err(Failed::UnknownCursor);
+                    round.broken = Some(Failed::UnknownCursor);
+                    break;
                 }
-                Err(error) => return Err(error.into()),
+                Err(error) => {
+                    round.broken = Some(error.into());
+                    break;
+                }
             };
-            loops.note(&page.cursor).map_err(Failed::Source)?;
+            if let Err(why) = loops.note(&page.cursor) {
+                round.broken = Some(Failed::Source(why));
+                break;
+            }
             let listed = page.entries.len() as u64;
+            limiter.bytes(page.wire_bytes()).await;
             let page_cursor = page.cursor.clone();
             let absent = self.namespace.absent(keys_of(page, &mut oversized)).await?;
             round.wanted.extend(&absent);
@@ -237,6 +255,7 @@ impl Pass<'_> {
             return Ok(());
         }
         for key in self.namespace.absent(wanted).await? {
+            self.options.limiter.request().await;
             if !client.exists(key.as_bytes()).await? {
                 // Deleted since it was listed.
                 continue;

@@ -32,6 +32,15 @@ pub struct ScanPage {
     pub entries: Vec<ScanEntry>,
 }
 
+impl ScanPage {
+    /// About how many bytes of the connection it took.
+    pub(crate) fn wire_bytes(&self) -> usize {
+        // Lengths and numbers are about as long as this.
+        let entry = |entry: &ScanEntry| entry.key.len() + 32;
+        self.cursor.len() + self.entries.iter().map(entry).sum::<usize>()
+    }
+}
+
 impl ZdbClient {
     /// The payload of `key`, or `None` where it is not there.
     ///
