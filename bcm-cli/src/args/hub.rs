@@ -40,6 +40,13 @@ pub(crate) enum HubCommand {
     /// published, opens, and has all of its blocks. Exit code 4 when something is damaged or
     /// missing; each such thing is named.
     Verify(Box<VerifyCommand>),
+    /// Keep what upstream deletes: add to `hub.pin` in bcm.toml, or list what is there
+    ///
+    /// What is pinned is followed like everything else, and stays when upstream has it no more.
+    /// Takes effect with the next sync.
+    Pin(PinCommand),
+    /// Let upstream's deletions count again: take out of `hub.pin` in bcm.toml
+    Unpin(UnpinCommand),
     #[command(subcommand)]
     Snapshot(SnapshotCommand),
     /// Give back the room of blocks that nothing needs any more
@@ -47,6 +54,30 @@ pub(crate) enum HubCommand {
     /// Needed is what a published flist or a snapshot names, and what did until `--grace` ago. While
     /// it runs, no sync does.
     Gc(GcCommand),
+}
+
+/// `bcm hub pin`.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct PinCommand {
+    /// Repositories (`tf-zos`) or what is in them (`alice/*.flist`), as globs; none lists
+    #[arg(value_name = "REPO[/NAME]", value_parser = value::glob)]
+    pub(crate) patterns: Vec<String>,
+
+    /// Show what bcm.toml would be, and do not write it
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+}
+
+/// `bcm hub unpin`.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct UnpinCommand {
+    /// What `bcm hub pin` lists
+    #[arg(value_name = "REPO[/NAME]", required = true)]
+    pub(crate) patterns: Vec<String>,
+
+    /// Show what bcm.toml would be, and do not write it
+    #[arg(long)]
+    pub(crate) dry_run: bool,
 }
 
 /// `bcm hub gc`.

@@ -170,14 +170,7 @@ fn set(
             values.len()
         )));
     }
-    let path = match context.settings.file() {
-        Some(file) => Some(file.path.clone()),
-        None => config_path(context.settings.environment(), named).0,
-    };
-    let path = path.ok_or_else(|| {
-        Failure::usage("there is no home folder to keep a bcm.toml in")
-            .with_hint("name a file with --config")
-    })?;
+    let path = file_to_edit(context, named)?;
     let edit = Edit::load(&path).map_err(Failure::new)?;
     let content = edit.with(meta, values);
     if !dry_run {
@@ -192,6 +185,18 @@ fn set(
         content,
     })?;
     Ok(ExitCode::Done)
+}
+
+/// The `bcm.toml` that is in use, or the one that would be made.
+pub(super) fn file_to_edit(context: &Context, named: Option<&Path>) -> Result<PathBuf, Failure> {
+    let path = match context.settings.file() {
+        Some(file) => Some(file.path.clone()),
+        None => config_path(context.settings.environment(), named).0,
+    };
+    path.ok_or_else(|| {
+        Failure::usage("there is no home folder to keep a bcm.toml in")
+            .with_hint("name a file with --config")
+    })
 }
 
 /// The answer to `bcm config path`.

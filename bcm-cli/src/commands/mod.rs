@@ -83,7 +83,7 @@ pub(crate) fn run(context: &Context, cli: Cli) -> Result<ExitCode, Failure> {
     match cli.command {
         Command::Info(args) => info::run(context, &args),
         Command::Config(command) => config::run(context, cli.global.config.as_deref(), command),
-        Command::Hub(command) => hub::run(context, &command),
+        Command::Hub(command) => hub::run(context, cli.global.config.as_deref(), &command),
         Command::Bootstrap(command) => bootstrap::run(context, &command),
         Command::Cluster(command) => cluster::run(context, &command),
         Command::Host(command) => host::run(context, &command),

@@ -208,3 +208,24 @@ fn variables_are_checked_and_slips_are_seen() {
     error: BCM_HUB_PARALLEL: "none" is not a whole number from 1 to 256
     "#);
 }
+
+#[test]
+fn pins_are_added_listed_and_taken_out_of_the_file() {
+    let sandbox = Sandbox::new();
+    sandbox.write("bcm.toml", "# mine\n[hub]\nparallel = 2 # slow line\n");
+    assert_snapshot!(sandbox.run("hub pin"));
+    assert_snapshot!(sandbox.run("hub pin tf-zos alice/*.flist --dry-run"));
+    assert_eq!(
+        sandbox.read("bcm.toml"),
+        "# mine\n[hub]\nparallel = 2 # slow line\n"
+    );
+    assert_snapshot!(sandbox.run("hub pin tf-zos alice/*.flist"));
+    assert_snapshot!(sandbox.run("hub pin tf-zos --output json"));
+    assert_snapshot!(sandbox.run("hub unpin tf-zos"));
+    assert_eq!(
+        sandbox.read("bcm.toml"),
+        "# mine\n[hub]\nparallel = 2 # slow line\npin = [\"alice/*.flist\"]\n"
+    );
+    assert_snapshot!(sandbox.run("hub unpin tf-zos"));
+    assert_snapshot!(sandbox.run("hub pin ["));
+}

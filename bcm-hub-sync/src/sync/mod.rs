@@ -13,6 +13,7 @@ mod namespace;
 mod plan;
 mod publication;
 pub(crate) mod publish;
+pub(crate) mod refetch;
 pub mod report;
 pub(crate) mod restoring;
 mod run;

@@ -41,10 +41,11 @@ pub(super) async fn verify(
         stores.push((String::new(), Arc::clone(store)));
     }
     let mut damaged = HashSet::new();
-    for (name, member) in stores {
+    for (number, (name, member)) in stores.iter().enumerate() {
         let mut pass = Pass {
             whole: store,
-            member: &member,
+            member,
+            earlier: &stores[..number],
             options,
             threads,
             has_copies: !in_one,
@@ -69,6 +70,8 @@ struct Pass<'a> {
     /// What it is a part of, or is itself.
     whole: &'a Arc<dyn BlockStore>,
     member: &'a Arc<dyn BlockStore>,
+    /// What was gone through before it: a copy that is missing counts once.
+    earlier: &'a [(String, Arc<dyn BlockStore>)],
     options: &'a VerifyOptions,
     threads: usize,
     /// Whether other members may have copies of its blocks.
@@ -143,7 +146,21 @@ impl Pass<'_> {
     /// Finds, and where that is asked for makes, the copies of `keys` that other members lack.
     async fn complete(&mut self, keys: Vec<BlockKey>) -> Result<(), VerifyError> {
         let whole = Arc::clone(self.whole);
-        let lacking = blocking(move || whole.without_copies(&keys)).await??;
+        let earlier: Vec<_> = self
+            .earlier
+            .iter()
+            .map(|(_, one)| Arc::clone(one))
+            .collect();
+        let look = move || {
+            let mut lacking = whole.without_copies(&keys)?;
+            for member in earlier {
+                let held = member.contains(&lacking)?;
+                let mut held = held.into_iter();
+                lacking.retain(|_| !held.next().unwrap_or(false));
+            }
+            Ok::<_, StoreError>(lacking)
+        };
+        let lacking = blocking(look).await??;
         let missing = lacking.len() as u64;
         let made = match self.options.mend && missing > 0 {
             true => self.mend(lacking).await?,

@@ -12,6 +12,7 @@ use crate::catalog::Item;
 use crate::layout::Layout;
 use crate::snapshots;
 use crate::store::BlockStore;
+use crate::sync::refetch::refetch;
 use crate::sync::state::{State, StateError};
 use crate::sync::{SyncConfig, SyncError, SyncReport, sync};
 
@@ -65,8 +66,9 @@ impl RepairError {
 }
 
 /// Verifies the mirror and fetches what is damaged or missing again, by a sync that looks at all
-/// blocks: `config` has to be what the mirror is synced with. Then it is verified once more. What
-/// upstream has no more of cannot be had again; it is what is left.
+/// blocks: `config` has to be what the mirror is synced with. Blocks of flists that upstream does not
+/// list any more and that are kept are asked for, too. Then it is verified once more. What upstream
+/// has no more of cannot be had again; it is what is left.
 ///
 /// Cancel safety: as for [`sync()`].
 ///
@@ -100,6 +102,14 @@ pub async fn repair(
     config.recheck_blocks = true;
     let (own_store, watched) = (Arc::clone(&store), Arc::clone(&progress));
     let report = sync(layout, &config, own_store, watched, cancel.clone()).await?;
+    refetch(
+        layout,
+        &config,
+        &store,
+        Arc::clone(&progress),
+        cancel.clone(),
+    )
+    .await?;
     let left = again(options).await?;
     Ok(RepairReport {
         found,

@@ -82,6 +82,37 @@ fn one_of_two_replicas_is_killed_and_mended() {
 }
 
 #[test]
+fn a_copy_that_one_of_three_replicas_lacks_counts_once() {
+    let origin = Origin::recorded();
+    let mirror = Mirror::new();
+    let replicas = [OwnZdb::start(), OwnZdb::start(), OwnZdb::start()];
+    let routes = replicas
+        .each_ref()
+        .map(|zdb| format!("00-ff={}", zdb.url()));
+    let store: Vec<&str> = routes.iter().flat_map(|one| ["--store", one]).collect();
+    mirror.sync(&origin, &store).assert_code(0);
+    for number in [3, 4] {
+        let key = fixtures::blocks()[number].key_bytes();
+        replicas[2].edit(|blocks| blocks.delete(&key));
+    }
+    let key = fixtures::blocks()[7].key_bytes();
+    replicas[0].edit(|blocks| blocks.delete(&key));
+    let found = verify(&mirror, &store).assert_code(4).json();
+    assert_eq!(found["missing_copies"], 3, "{found:#}");
+    // The flags are the same for what else works on blocks.
+    for command in [&["gc", "--grace", "1s"][..], &["snapshot", "list"]] {
+        let mut arguments = [&["hub"], command].concat();
+        if command[0] == "gc" {
+            arguments.extend(&store);
+        }
+        let data = mirror.data();
+        arguments.extend(["--data", data.to_str().expect("text")]);
+        bcm::run(arguments).assert_code(0);
+    }
+    assert!(!mirror.data().join("hub/blocks").exists());
+}
+
+#[test]
 fn routes_that_leave_keys_out_are_refused_before_anything_is_done() {
     let ended = bcm::run([
         "hub",

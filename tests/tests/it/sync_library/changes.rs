@@ -236,3 +236,44 @@ fn the_next_upstream_takes_over() {
     assert_eq!(other.complete().upstream, other.origin.url());
     let _: Option<Node> = None;
 }
+
+#[test]
+fn blocks_of_an_flist_that_upstream_dropped_are_repaired() {
+    let mut mirror = Mirror::synced();
+    mirror.config.delete_after = Some(std::time::Duration::from_secs(7 * 24 * 3600));
+    mirror.origin.edit(|users| {
+        let tiny = "ubuntu-tiny.flist";
+        users.repository("tf-bootable").nodes.remove(tiny);
+    });
+    mirror.sync();
+    let place = "tf-bootable/ubuntu-tiny.flist";
+    assert!(mirror.layout.users().join(place).exists(), "it has grace");
+    let flists = bcm_tests::fixtures::flists();
+    let key: bcm_hub_sync::block::BlockKey = flists[place].chunks[0].parse().expect("a key");
+    bcm_hub_sync::store::BlockStore::remove(&*mirror.store, &[key]).expect("it is there");
+    let store: std::sync::Arc<dyn bcm_hub_sync::store::BlockStore> = mirror.store.clone();
+    let repaired = super::run(bcm_hub_sync::verify::repair(
+        &mirror.layout,
+        store,
+        &bcm_hub_sync::verify::VerifyOptions::default(),
+        &mirror.config,
+        bcm_core::progress::none(),
+        tokio_util::sync::CancellationToken::new(),
+    ))
+    .expect("a report");
+    assert!(!repaired.found.is_clean());
+    assert!(repaired.is_clean(), "{repaired:#?}");
+}
+
+#[test]
+fn names_that_differ_in_case_alone_are_two_names() {
+    let mirror = Mirror::synced();
+    mirror.origin.edit(|users| {
+        let repository = users.repository("alice.3bot");
+        let content = repository.content("my-app-1.0.flist");
+        repository.put_file("A.flist", content.clone(), 1_750_000_000);
+        repository.put_file("a.flist", content, 1_750_000_001);
+    });
+    mirror.complete();
+    mirror.assert_equal();
+}

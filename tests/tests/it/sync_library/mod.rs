@@ -154,6 +154,12 @@ impl Mirror {
             .retain(|path, _| !path.starts_with("data/hub/reports"));
         // The folder in which the state is replaced.
         tree.0.remove("data/hub");
+        // Every sync locks the one and cleans the other; their times differ when a second is over.
+        for path in ["data/lock", "data/hub/staging"] {
+            if let Some(node) = tree.0.get_mut(path) {
+                node.mtime = 0;
+            }
+        }
         tree
     }
 

@@ -251,3 +251,29 @@ fn what_is_no_block_is_passed_over() {
     assert_eq!(count(&mirror), recorded() + 100);
     mirror.complete();
 }
+
+/// A limit makes it slower, however fast or slow the machine is.
+#[test]
+fn a_limit_on_requests_holds_for_scans_and_for_comparing() {
+    use bcm_core::limiter::Limiter;
+    let mut mirror = mirror();
+    mirror.origin.scan_page(1);
+    let listed = recorded() + 100;
+    mirror.complete();
+    mirror
+        .origin
+        .edit_blocks(bcm_tests::origin::Blocks::compact);
+    let limited = |mirror: &mut Mirror, a_second: u64, requests: u64| {
+        mirror.config.fetch.limiter = Limiter::new(None, Some(a_second));
+        let begin = std::time::Instant::now();
+        mirror.sync();
+        let least = requests as f64 / a_second as f64 - 1.0;
+        assert!(begin.elapsed().as_secs_f64() >= least, "{requests}");
+    };
+    // Its cursor is refused: it is scanned from the beginning, with one key a page.
+    limited(&mut mirror, listed / 2, listed);
+    mirror.config.fetch.limiter = Limiter::default();
+    delete(&mirror, &keys(0..1));
+    // Nothing else is asked for than whether each is there.
+    limited(&mut mirror, listed / 2, listed);
+}
