@@ -9,6 +9,7 @@ use bcm_ssh::{
     ConnectError, Destination, DestinationError, HostKeyPolicy, Local, PinnedKey, Remote, Ssh,
     SshOptions,
 };
+use futures_util::future::join_all;
 
 use crate::args::cluster::{HostKeys, ReachArgs};
 use crate::commands::Context;
@@ -88,42 +89,34 @@ impl Reach {
         context: &Context,
         hosts: &[String],
     ) -> Vec<(String, Result<Machine, ReachError>)> {
-        let connecting = hosts.iter().map(|host| {
-            let (host, options, limit) = (host.clone(), self.options.clone(), self.limit);
-            tokio::spawn(async move {
-                let result = tokio::time::timeout(limit, one(&host, &options)).await;
-                let result = result.unwrap_or_else(|_| {
-                    Err(ReachError::Late {
-                        host: host.clone(),
-                        limit,
-                    })
-                });
-                (host, result)
+        join_all(hosts.iter().map(|host| async move {
+            let machine = self.one(context, host).await;
+            (host.clone(), machine)
+        }))
+        .await
+    }
+
+    /// Connects to `host`.
+    pub(crate) async fn one(&self, context: &Context, host: &str) -> Result<Machine, ReachError> {
+        let connected = tokio::time::timeout(self.limit, connect(host, &self.options)).await;
+        let (remote, new_key) = connected.unwrap_or_else(|_| {
+            Err(ReachError::Late {
+                host: host.to_owned(),
+                limit: self.limit,
             })
-        });
-        let mut machines = Vec::new();
-        for task in connecting.collect::<Vec<_>>() {
-            // A task that panicked has already said so.
-            let Ok((host, result)) = task.await else {
-                continue;
-            };
-            let machine = result.map(|(remote, new_key)| {
-                if let Some(fingerprint) = new_key {
-                    context.reporter.say(&format!(
-                        "{host}: new host key {fingerprint}, noted in known_hosts"
-                    ));
-                }
-                Machine::new(&host, remote)
-            });
-            machines.push((host, machine));
+        })?;
+        if let Some(fingerprint) = new_key {
+            context.reporter.say(&format!(
+                "{host}: new host key {fingerprint}, noted in known_hosts"
+            ));
         }
-        machines
+        Ok(Machine::new(host, remote))
     }
 }
 
 type Reached = (Arc<dyn Remote>, Option<String>);
 
-async fn one(host: &str, options: &SshOptions) -> Result<Reached, ReachError> {
+async fn connect(host: &str, options: &SshOptions) -> Result<Reached, ReachError> {
     if host == LOCAL {
         return Ok((Arc::new(Local::new()), None));
     }

@@ -106,10 +106,18 @@ impl LxdError {
         self.api().is_some_and(|e| e.code == 404)
     }
 
-    /// Whether the daemon says that the thing exists already.
+    /// Whether the daemon says that the thing exists already: by the code 409, and where it has
+    /// another one (LXD 5.0 and Incus 6.0 for profiles, LXD for networks, Incus for projects) in
+    /// words.
     #[must_use]
     pub fn is_conflict(&self) -> bool {
-        self.api().is_some_and(|e| e.code == 409)
+        const WORDS: [&str; 3] = [
+            "already exists",
+            "is already created",
+            "UNIQUE constraint failed",
+        ];
+        self.api()
+            .is_some_and(|e| e.code == 409 || WORDS.iter().any(|words| e.message.contains(words)))
     }
 
     /// Whether the daemon could not be talked to, which says nothing about the call itself.

@@ -12,6 +12,9 @@ use crate::types::Operation;
 /// The longest that one call waits at the server, so that a lost connection is noticed.
 const STEP: Duration = Duration::from_secs(20);
 
+/// How long after an answer that says nothing the server is asked again.
+const PAUSE: Duration = Duration::from_millis(300);
+
 /// An operation that runs on the server.
 ///
 /// Dropping this neither waits for the operation nor cancels it.
@@ -96,7 +99,7 @@ impl OperationHandle {
             match self.ask(left.min(STEP)).await {
                 Ok(operation) => self.operation = operation,
                 Err(error) if error.is_transport() => {
-                    tokio::time::sleep(Duration::from_millis(300).min(left)).await;
+                    tokio::time::sleep(PAUSE.min(left)).await;
                 }
                 Err(error) => return Err(error.into()),
             }
@@ -108,6 +111,21 @@ impl OperationHandle {
         let seconds = step.as_secs_f64().ceil();
         let request = Request::get(&["operations", &self.operation.id, "wait"])
             .with_query("timeout", format!("{seconds}"));
+        match self.client.call(request).await {
+            // Incus answers so when the operation has not ended by then.
+            Err(error) if error.api().is_some() => match self.look().await {
+                Ok(operation) => {
+                    tokio::time::sleep(PAUSE.min(step)).await;
+                    Ok(operation)
+                }
+                Err(_) => Err(error),
+            },
+            result => result,
+        }
+    }
+
+    async fn look(&self) -> Result<Operation, LxdError> {
+        let request = Request::get(&["operations", &self.operation.id]);
         self.client.call(request).await
     }
 
@@ -147,8 +165,7 @@ impl OperationHandle {
     }
 
     async fn has_ended(&self) -> bool {
-        let request = Request::get(&["operations", &self.operation.id]);
-        match self.client.call::<Operation>(request).await {
+        match self.look().await {
             Ok(operation) => operation.is_final(),
             Err(error) => error.is_not_found(),
         }

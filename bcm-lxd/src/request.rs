@@ -52,6 +52,13 @@ impl Request {
         }
     }
 
+    /// A `POST` of `body` as JSON to `/internal/NAME`, which the daemon's own tools use.
+    pub(crate) fn internal(name: &str, body: &impl Serialize) -> Self {
+        let mut request = Self::post(&[], body);
+        request.path = format!("/internal/{name}");
+        request
+    }
+
     /// A `GET`.
     #[must_use]
     pub fn get(segments: &[&str]) -> Self {

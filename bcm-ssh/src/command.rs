@@ -218,7 +218,10 @@ impl fmt::Display for Command {
             if !text.is_empty() {
                 text.push(' ');
             }
-            if !argument.is_empty() && argument.chars().all(plain) {
+            if argument.contains('\n') {
+                // A script says nothing to whoever reads an error; its arguments do.
+                text.push('…');
+            } else if !argument.is_empty() && argument.chars().all(plain) {
                 text.push_str(argument);
             } else {
                 text.push_str(&format!("{argument:?}"));
@@ -242,7 +245,7 @@ mod tests {
         let command = Command::new("tee")
             .args(["a b", "x\ny", ""])
             .stdin(*b"secret");
-        assert_eq!(command.to_string(), r#"tee "a b" "x\ny" """#);
+        assert_eq!(command.to_string(), r#"tee "a b" … """#);
         assert!(!format!("{command:?}").contains("secret"));
         assert!(Command::new("x").arg("ü".repeat(300)).to_string().len() < 210);
     }

@@ -1,6 +1,9 @@
 //! The cluster and its members.
 
-use serde_json::json;
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use serde_json::{Value, json};
 
 use crate::client::Client;
 use crate::error::LxdError;
@@ -35,6 +38,30 @@ impl Client {
     pub async fn cluster_members(&self) -> Result<Vec<ClusterMember>, LxdError> {
         self.call_list(Request::get(&["cluster", "members"]).with_query("recursion", "1"))
             .await
+    }
+
+    /// How long ago the cluster heard from each member, by name; about every 10 s it does.
+    ///
+    /// The public API tells that only of a member that is offline, in words. So the database is
+    /// asked, as `lxd sql` and `incus admin sql` do; its leader's clock measures.
+    ///
+    /// # Errors
+    /// The call failed, or what it answers is none of what those tools understand.
+    pub async fn heartbeat_ages(&self) -> Result<BTreeMap<String, Duration>, LxdError> {
+        let request = Request::internal(
+            "sql",
+            &json!({
+                "database": "global",
+                "query": "SELECT name, (julianday('now') - julianday(heartbeat)) * 86400 FROM nodes",
+            }),
+        );
+        let call = request.call();
+        let answer: Value = self.call(request).await?;
+        heartbeats(&answer).ok_or_else(|| LxdError::Answer {
+            peer: self.peer().to_owned(),
+            call,
+            what: "there are no rows in it".to_owned(),
+        })
     }
 
     /// One member.
@@ -107,5 +134,39 @@ impl Client {
         self.start(Request::delete(&["cluster", "members", name]).with_optional("force", force))
             .await
             .map(|_| ())
+    }
+}
+
+/// `{"Results": [{"rows": [[NAME, SECONDS], …]}]}`.
+fn heartbeats(answer: &Value) -> Option<BTreeMap<String, Duration>> {
+    let rows = answer.get("Results")?.get(0)?.get("rows")?.as_array()?;
+    let age = |row: &Value| {
+        let seconds = row.get(1)?.as_f64()?.max(0.0);
+        let age = Duration::try_from_secs_f64(seconds).ok()?;
+        Some((row.get(0)?.as_str()?.to_owned(), age))
+    };
+    Some(rows.iter().filter_map(age).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rows_are_read_and_what_is_odd_is_left_out() {
+        let answer = json!({"Results": [{
+            "type": "select", "columns": ["name", "…"], "rows_affected": 0,
+            "rows": [["node1", 10.75], ["node2", -0.5], ["node3", null], ["node4", 1e300], [5, 5]],
+        }]});
+        let ages = heartbeats(&answer).unwrap();
+        assert_eq!(
+            ages,
+            [
+                ("node1".to_owned(), Duration::from_millis(10_750)),
+                ("node2".to_owned(), Duration::ZERO),
+            ]
+            .into()
+        );
+        assert!(heartbeats(&json!({"Results": []})).is_none());
     }
 }

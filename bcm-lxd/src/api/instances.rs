@@ -1,7 +1,7 @@
 //! Instances: containers and virtual machines.
 
 use crate::client::Client;
-use crate::error::LxdError;
+use crate::error::{ApiError, LxdError};
 use crate::operation::OperationHandle;
 use crate::request::Request;
 use crate::types::{Instance, InstanceState, InstanceStatePut, InstancesPost};
@@ -91,15 +91,22 @@ impl Client {
             .await
     }
 
-    /// The console's log so far: what an instance wrote while it booted.
+    /// The console's log so far: what an instance wrote while it booted. Empty where it wrote nothing.
     ///
     /// # Errors
     /// The call failed.
     pub async fn console_log(&self, name: &str) -> Result<Vec<u8>, LxdError> {
         let request =
             Request::get(&["instances", name, "console"]).with_optional("project", self.project());
-        self.download(request)
-            .await
-            .map(|(_, bytes)| bytes.to_vec())
+        match self.download(request).await {
+            Ok((_, bytes)) => Ok(bytes.to_vec()),
+            Err(error) if error.api().is_some_and(is_empty_console) => Ok(Vec::new()),
+            Err(error) => Err(error),
+        }
     }
+}
+
+/// LXD 5.0 tries to send a file without a name where a running container wrote nothing yet.
+fn is_empty_console(error: &ApiError) -> bool {
+    error.code == 500 && error.message == "open : no such file or directory"
 }

@@ -54,7 +54,7 @@ impl Client {
         let request =
             Request::post(&["profiles"], profile).with_optional("project", self.project());
         match self.call_empty(request).await {
-            Err(error) if error.is_conflict() || is_already_there(&error) => {
+            Err(error) if error.is_conflict() => {
                 let content = json!({
                     "description": profile.description,
                     "config": profile.config,
@@ -78,11 +78,4 @@ impl Client {
         )
         .await
     }
-}
-
-/// LXD 5.0 answers 400 rather than 409 for a profile that exists.
-fn is_already_there(error: &LxdError) -> bool {
-    error
-        .api()
-        .is_some_and(|e| e.message.contains("already exists"))
 }

@@ -7,13 +7,13 @@ use futures_util::future::join_all;
 use serde::Serialize;
 
 use crate::client::{Client, ClientOptions};
-use crate::error::chain;
+use crate::error::{LxdError, chain};
 use crate::flavour::Flavour;
 use crate::host::{HostFacts, Machine, MachineError, remove};
-use crate::types::{ClusterPut, Config};
+use crate::types::{ClusterMember, ClusterPut, Config};
 
 use super::engine::installed;
-use super::observe::NAME_KEY;
+use super::observe::{NAME_KEY, engine_state};
 use super::task::watched;
 use super::teardown::empty_cluster;
 
@@ -162,15 +162,41 @@ pub enum ClearError {
     },
 }
 
+/// A cluster that works, and its members: to tell those that it went on without.
+#[derive(Debug, Clone)]
+pub struct Working {
+    /// Its name.
+    pub name: String,
+    /// Its members, as they say themselves.
+    pub members: Vec<ClusterMember>,
+}
+
+impl Working {
+    /// Whether the member of `client` is in a cluster of this name, and yet not in this one.
+    async fn went_on_without(&self, client: &Client) -> Result<bool, LxdError> {
+        let state = engine_state(client).await?;
+        let own = |m: &&ClusterMember| Some(&m.server_name) == state.member_name.as_ref();
+        let Some(own) = state.members.iter().find(own) else {
+            return Ok(false);
+        };
+        let is_here = |m: &ClusterMember| m.server_name == own.server_name && m.url == own.url;
+        Ok(state.cluster_name() == Some(self.name.as_str())
+            && !self.members.is_empty()
+            && !self.members.iter().any(is_here))
+    }
+}
+
 /// Takes back what BCM did to one machine whose cluster has gone on without it: one that could
 /// not be reached when its cluster was destroyed, or when it was removed by force. Without
 /// `flavour`, the engine is the one that is installed there. Gives the engine back.
 ///
 /// # Errors
-/// It is part of a cluster that works, or could not be cleared.
+/// It is part of a cluster that works and of which `working` does not show that it is the rest of
+/// an earlier one, or it could not be cleared.
 pub async fn clear_machine(
     machine: &Machine,
     flavour: Option<Flavour>,
+    working: Option<&Working>,
     keep_engine: bool,
 ) -> Result<Flavour, ClearError> {
     let (facts, _) = machine.facts().await?;
@@ -178,10 +204,29 @@ pub async fn clear_machine(
         .or_else(|| installed(&facts).first().copied())
         .unwrap_or(Flavour::Incus);
     let reached = [(machine, facts)];
-    if connect(&reached, flavour).await.iter().any(Option::is_some) {
-        return Err(ClearError::Member {
-            host: machine.host().to_owned(),
-        });
+    let mut tries_left = 3;
+    while let Some(client) = connect(&reached, flavour)
+        .await
+        .into_iter()
+        .flatten()
+        .next()
+    {
+        let left_behind = match working {
+            Some(working) => working.went_on_without(&client).await,
+            None => Ok(false),
+        };
+        tries_left -= 1;
+        match left_behind {
+            Ok(true) => break,
+            Ok(false) => {
+                return Err(ClearError::Member {
+                    host: machine.host().to_owned(),
+                });
+            }
+            // It may be losing its quorum at this moment.
+            Err(_) if tries_left > 0 => tokio::time::sleep(Duration::from_secs(2)).await,
+            Err(error) => return Err(MachineError::from(error).into()),
+        }
     }
     let keep = keep_engine || !reached[0].1.engine_is_ours();
     remove(machine.remote().as_ref(), machine.host(), flavour, keep)

@@ -60,6 +60,17 @@ fn instances(lost: &[String]) -> String {
     }
 }
 
+/// How far the removal of a member may go.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Removal {
+    /// It is drained first.
+    Drained,
+    /// Where its cluster does not hear from it, that is left out; what is on it is lost.
+    Forced,
+    /// That is left out also where its cluster has not noticed yet that it is gone.
+    Abandoned,
+}
+
 /// What the removal of a member did.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct RemovedMember {
@@ -103,16 +114,15 @@ pub async fn set_service(
         })
 }
 
-/// Removes a member from the cluster. One that answers is drained first. One that does not is
-/// removed only with `force`; what is on it is lost.
+/// Removes a member from the cluster, as far as `removal` allows.
 ///
 /// # Errors
-/// There is no such member, it is the last one, it is dead and `force` is off, or the engine
-/// failed.
+/// There is no such member, it is the last one, it is dead and that is not allowed for, or the
+/// engine failed.
 pub async fn remove_member(
     client: &Client,
     name: &str,
-    force: bool,
+    removal: Removal,
 ) -> Result<RemovedMember, MembershipError> {
     let (member, count) = known(client, name).await?;
     if count == 1 {
@@ -125,18 +135,18 @@ pub async fn remove_member(
         .filter(|instance| instance.location == name)
         .map(|instance| instance.name)
         .collect();
-    let alive = member.is_online() || member.status.eq_ignore_ascii_case("evacuated");
+    let heard = member.is_online() || member.status.eq_ignore_ascii_case("evacuated");
     let mut removed = RemovedMember {
         name: name.to_owned(),
         ..RemovedMember::default()
     };
-    if alive {
+    if heard && removal != Removal::Abandoned {
         if !on_it.is_empty() {
             set_service(client, name, MemberStateAction::Evacuate).await?;
             removed.moved = on_it;
         }
         client.remove_cluster_member(name, false).await?;
-    } else if force {
+    } else if removal != Removal::Drained {
         removed.lost = on_it;
         client.remove_cluster_member(name, true).await?;
     } else {

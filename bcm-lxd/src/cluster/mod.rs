@@ -22,10 +22,10 @@ mod teardown;
 pub use apply::{Applied, ApplyError, ApplyOptions, StepError, apply};
 pub use certificate::CertificateError;
 pub use checks::{Finding, Severity, check};
-pub use destroy::{ClearError, Destroyed, LeftOver, clear_machine, destroy};
-pub use health::{Health, InstanceCount, MemberHealth, health};
+pub use destroy::{ClearError, Destroyed, LeftOver, Working, clear_machine, destroy};
+pub use health::{Health, InstanceCount, MemberHealth, health, health_reaching};
 pub use join::JoinError;
-pub use membership::{MembershipError, RemovedMember, remove_member, set_service};
+pub use membership::{MembershipError, Removal, RemovedMember, remove_member, set_service};
 pub use observe::{
     EngineState, Made, NAME_KEY, Observed, ObservedHost, engine_state, observe, observe_each,
 };

@@ -21,13 +21,18 @@ position)
     ;;
 recover)
     backup=$folder/database-before-recovery-$(date +%Y%m%dT%H%M%S).tar.gz
+    # Where this fails, what ran goes on as it was; without its quorum it would be waited for long.
+    trap 'systemctl start --no-block "$engine.socket" "$engine.service" >/dev/null 2>&1 ||
+        snap start "$engine" >/dev/null 2>&1 || true' EXIT
     systemctl stop "$engine.service" "$engine.socket" >/dev/null 2>&1 || snap stop "$engine" >/dev/null 2>&1 || true
     tar -C "$folder" -czf "$backup" database
     sync "$backup"
+    # They ask first. Against that LXD has an option, which is another one for Incus.
     case $engine in
     lxd) lxd cluster recover-from-quorum-loss -q >&2 ;;
-    *) incus admin cluster recover-from-quorum-loss -q >&2 ;;
+    *) echo yes | incus admin cluster recover-from-quorum-loss >&2 ;;
     esac
+    trap - EXIT
     systemctl start "$engine.socket" >/dev/null 2>&1 || true
     systemctl start "$engine.service" >/dev/null 2>&1 || snap start "$engine" >/dev/null 2>&1 || true
     printf '%s\n' "$backup"

@@ -6,7 +6,7 @@ use bcm_lxd::cluster::{
     ApplyError, ApplyOptions, ClusterSpec, Finding, MemberSpec, Plan, PlanError, Severity,
     StepError, apply, health, observe, plan,
 };
-use bcm_lxd::host::Machine;
+use bcm_lxd::host::{Machine, MachineError};
 use serde::Serialize;
 
 use super::{Chosen, ask, keep_log, with_log};
@@ -85,7 +85,7 @@ pub(super) async fn run(
         (_, true) => Mode::Confirm,
         _ => Mode::Apply,
     };
-    make(context, &spec, &reach, mode).await
+    make(context, "create", &spec, &reach, mode).await
 }
 
 /// Adds machines to a cluster that is there.
@@ -99,7 +99,12 @@ pub(super) async fn add(context: &Context, args: &AddCommand) -> Result<ExitCode
             .known
             .hosts
             .iter()
-            .chain(&args.hosts)
+            // What was begun with goes on by the same command.
+            .chain(
+                args.hosts
+                    .iter()
+                    .filter(|h| !chosen.known.hosts.contains(h)),
+            )
             .cloned()
             .collect(),
         ..SpecArgs::default()
@@ -114,7 +119,7 @@ pub(super) async fn add(context: &Context, args: &AddCommand) -> Result<ExitCode
         true => Mode::DryRun,
         false => Mode::Apply,
     };
-    make(context, &spec, &chosen.reach, mode).await
+    make(context, "add", &spec, &chosen.reach, mode).await
 }
 
 /// What to do with the plan.
@@ -139,6 +144,7 @@ const WORDS: Words = Words {
 
 async fn make(
     context: &Context,
+    command: &str,
     spec: &ClusterSpec,
     reach: &Reach,
     mode: Mode,
@@ -148,7 +154,7 @@ async fn make(
     let cancel = interrupt::watch_saying(&context.reporter, WORDS).map_err(Failure::new)?;
     let nothing = || Failure::interrupted("interrupted; nothing was changed");
     if mode != Mode::DryRun {
-        keep_log(context, "create");
+        keep_log(context, command);
     }
     let hosts: Vec<String> = spec.members.iter().map(|m| m.host.clone()).collect();
     context
@@ -158,7 +164,7 @@ async fn make(
         let machines = connected(context, reach, &hosts).await?;
         let observed = observe(&machines)
             .await
-            .map_err(|errors| all_of(context, errors))?;
+            .map_err(|errors| not_looked_at(context, errors))?;
         Ok::<_, Failure>((machines, observed))
     };
     let looked = cancel.run_until_cancelled(looked).await;
@@ -266,6 +272,19 @@ async fn connected(
         Ok(machines)
     } else {
         Err(all_of(context, errors))
+    }
+}
+
+/// Machines that could not be looked at; with what may be behind an engine that says nothing.
+fn not_looked_at(context: &Context, errors: Vec<MachineError>) -> Failure {
+    let of_engine = errors.iter().any(|e| matches!(e, MachineError::Engine(_)));
+    let failure = all_of(context, errors);
+    match of_engine {
+        false => failure,
+        true => failure.with_hint(
+            "a member whose cluster went on without it is cleared by `bcm cluster destroy --host`; \
+             a cluster that lost its quorum comes back by `bcm cluster recover`",
+        ),
     }
 }
 

@@ -3,8 +3,8 @@
 use std::io::{self, IsTerminal, Write};
 
 use bcm_lxd::cluster::{
-    Destroyed, PROJECT, RecoverError, Recovered, Survivor, clear_machine, clear_project, destroy,
-    recover as bring_back, survivors,
+    Destroyed, PROJECT, RecoverError, Recovered, Survivor, Working, clear_machine, clear_project,
+    destroy, recover as bring_back, survivors,
 };
 use serde::Serialize;
 
@@ -16,7 +16,7 @@ use crate::diagnostics::Failure;
 use crate::exit_code::ExitCode;
 use crate::interrupt::{self, Words};
 use crate::printer::Show;
-use crate::registry::RegistryError;
+use crate::registry::{Known, RegistryError};
 
 /// Asks for `word` to be typed, unless that was taken care of with `--yes`.
 fn confirm(args: &ConfirmedCommand, what: &str, word: &str) -> Result<(), Failure> {
@@ -180,6 +180,10 @@ async fn clear_hosts(context: &Context, args: &DestroyCommand) -> Result<ExitCod
             .await;
         let machines =
             machines.ok_or_else(|| Failure::interrupted("interrupted; nothing was removed"))?;
+        let working = match &known {
+            Some((name, known)) => goes_on(context, &reach, name, known, &args.host).await,
+            None => None,
+        };
         let mut cleared = Vec::new();
         for (host, machine) in machines {
             if cancel.is_cancelled() {
@@ -187,7 +191,7 @@ async fn clear_hosts(context: &Context, args: &DestroyCommand) -> Result<ExitCod
                     .with_hint("run the same command again"));
             }
             let machine = machine.map_err(Failure::new)?;
-            let engine = clear_machine(&machine, engine, args.keep_engine)
+            let engine = clear_machine(&machine, engine, working.as_ref(), args.keep_engine)
                 .await
                 .map_err(Failure::new)?;
             result.removed.push(format!("{host}: {engine}"));
@@ -207,6 +211,32 @@ async fn clear_hosts(context: &Context, args: &DestroyCommand) -> Result<ExitCod
         result,
     })?;
     Ok(ExitCode::Done)
+}
+
+/// The cluster `name` as its first member says that answers, those at `but` left out.
+async fn goes_on(
+    context: &Context,
+    reach: &Reach,
+    name: &str,
+    known: &Known,
+    but: &[String],
+) -> Option<Working> {
+    let others = known.hosts.iter().filter(|host| !but.contains(host));
+    let others: Vec<String> = others.cloned().collect();
+    for (_, machine) in reach.all(context, &others).await {
+        let options = bcm_lxd::ClientOptions::default();
+        let client = match machine {
+            Ok(machine) => machine.engine(known.engine, options).await,
+            Err(_) => continue,
+        };
+        if let Ok(Some(client)) = client
+            && let Ok(members) = client.cluster_members().await
+        {
+            let name = name.to_owned();
+            return Some(Working { name, members });
+        }
+    }
+    None
 }
 
 /// Empties BCM's project.

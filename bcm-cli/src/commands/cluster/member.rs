@@ -2,7 +2,7 @@
 
 use std::io::{self, Write};
 
-use bcm_lxd::cluster::{RemovedMember, remove_member, set_service};
+use bcm_lxd::cluster::{Removal, RemovedMember, remove_member, set_service};
 use bcm_lxd::types::MemberStateAction;
 use serde::Serialize;
 
@@ -78,8 +78,14 @@ pub(super) async fn remove(context: &Context, args: &RemoveCommand) -> Result<Ex
         return Err(Failure::usage("no other member of the cluster answers"));
     };
     keep_log(context, "remove");
+    let answers = clients.iter().any(|(_, _, _, name)| *name == args.member);
+    let removal = match (args.force, answers) {
+        (false, _) => Removal::Drained,
+        (true, true) => Removal::Forced,
+        (true, false) => Removal::Abandoned,
+    };
     let removing = async {
-        remove_member(client, &args.member, args.force)
+        remove_member(client, &args.member, removal)
             .await
             .map_err(Failure::new)
     };

@@ -2,10 +2,10 @@
 
 use std::io::{self, Write};
 
-use bcm_lxd::cluster::{Health, MemberHealth, health};
+use bcm_lxd::cluster::{Health, MemberHealth, health_reaching};
 use serde::Serialize;
 
-use super::{Chosen, as_text};
+use super::Chosen;
 use crate::args::cluster::StatusCommand;
 use crate::commands::Context;
 use crate::diagnostics::Failure;
@@ -44,6 +44,7 @@ impl Show for Status {
             "member",
             "host",
             "status",
+            "heartbeat",
             "version",
             "domain",
             "roles",
@@ -82,6 +83,8 @@ impl Status {
             }
             (status, _) => status.to_lowercase(),
         };
+        let heartbeat = member.heartbeat_age.map(|age| format!("{age} s ago"));
+        let heartbeat = heartbeat.unwrap_or_default();
         let instances = self
             .health
             .instances
@@ -92,6 +95,7 @@ impl Status {
             or_dash(&member.name),
             or_dash(member.host.as_deref().unwrap_or_default()),
             status,
+            or_dash(&heartbeat),
             or_dash(member.version.as_deref().unwrap_or_default()),
             or_dash(&member.failure_domain),
             or_dash(&member.roles.join(",")),
@@ -106,8 +110,15 @@ impl Status {
 pub(super) async fn run(context: &Context, args: &StatusCommand) -> Result<ExitCode, Failure> {
     let mut chosen = Chosen::new(context, &args.reach)?;
     chosen.reach = chosen.reach.within(args.timeout);
-    let machines = as_text(chosen.machines(context).await);
-    let health = health(&machines, chosen.known.engine, args.timeout).await;
+    let machines = chosen.known.hosts.iter().map(|host| {
+        let reach = &chosen.reach;
+        let reached = async move {
+            let machine = reach.one(context, host).await;
+            machine.map_err(|error| error.to_string())
+        };
+        (host.clone(), reached)
+    });
+    let health = health_reaching(machines, chosen.known.engine, args.timeout).await;
     let healthy = health.healthy;
     context.printer.show(&Status {
         cluster: chosen.name,

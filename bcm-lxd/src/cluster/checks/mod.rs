@@ -1,5 +1,6 @@
 //! Everything that can be known to go wrong, before anything is changed.
 
+mod same_cluster;
 mod storage;
 
 use std::collections::BTreeMap;
@@ -12,6 +13,7 @@ use crate::cluster::engine::{choose_engine, installed};
 use crate::cluster::observe::{EngineState, Observed, ObservedHost};
 use crate::cluster::spec::{CLUSTER_PORT, ClusterSpec, MemberSpec};
 
+use same_cluster::check_same_cluster;
 use storage::{check_storage, check_tools};
 
 /// Whether a finding stops the work.
@@ -74,6 +76,7 @@ pub fn check(spec: &ClusterSpec, observed: &Observed) -> Vec<Finding> {
         check_storage(&mut findings, spec, member, host);
         check_network(&mut findings, spec, member, host);
     }
+    check_same_cluster(&mut findings, spec, &members);
     check_together(&mut findings, &members);
     if let Err(finding) = choose_engine(spec, &members) {
         findings.0.push(*finding);

@@ -1,5 +1,6 @@
 //! What the machines answer.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::client::{Client, ClientOptions};
@@ -28,10 +29,17 @@ pub(super) struct Cluster {
     pub(super) pools: Vec<StoragePool>,
     pub(super) networks: Vec<Network>,
     pub(super) instances: Vec<Instance>,
+    /// How long ago it heard from whom; empty where the engine does not tell.
+    pub(super) heartbeats: BTreeMap<String, Duration>,
 }
 
 impl Answer {
     pub(super) fn failed(host: &str, reachable: bool, error: String) -> Self {
+        // Who shows it names the host.
+        let error = match error.strip_prefix(&format!("{host}: ")) {
+            Some(rest) => rest.to_owned(),
+            None => error,
+        };
         Self {
             host: host.to_owned(),
             reachable,
@@ -77,18 +85,21 @@ pub(super) async fn ask(machine: &Machine, flavour: Flavour, limit: Duration) ->
 }
 
 async fn ask_cluster(client: &Client) -> Result<(String, Cluster), LxdError> {
-    let (info, members, pools, networks, instances) = tokio::try_join!(
+    let (info, members, pools, networks, instances, heartbeats) = tokio::try_join!(
         client.cluster(),
         client.cluster_members(),
         client.storage_pools(),
         client.networks(),
         client.all_instances(),
+        // Not of the public API: an engine may do without.
+        async { Ok(client.heartbeat_ages().await.unwrap_or_default()) },
     )?;
     let cluster = Cluster {
         members,
         pools,
         networks,
         instances,
+        heartbeats,
     };
     Ok((info.server_name, cluster))
 }

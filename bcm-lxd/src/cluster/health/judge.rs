@@ -61,6 +61,11 @@ fn with_quorum(cluster: &Cluster, answers: Vec<Answer>) -> Health {
             )),
         }
         let mut health = member(known.clone(), answer);
+        health.heartbeat_age = cluster
+            .heartbeats
+            .get(&known.server_name)
+            .filter(|_| cluster.members.len() > 1)
+            .map(std::time::Duration::as_secs);
         health.pools = parts(cluster.pools.iter().map(|p| &p.entity), &known.server_name);
         health.networks = parts(
             cluster
@@ -74,8 +79,13 @@ fn with_quorum(cluster: &Cluster, answers: Vec<Answer>) -> Health {
     }
     for answer in strangers {
         // A machine that is none of the members, as far as can be told.
-        if let Some(error) = &answer.error {
-            problems.push(format!("{}: {error}", answer.host));
+        let host = &answer.host;
+        match (&answer.error, &answer.name) {
+            (Some(error), _) => problems.push(format!("{host}: {error}")),
+            (None, name) => problems.push(format!(
+                "{host} is no member of this cluster; it is {} in another one",
+                name.as_deref().unwrap_or("a member")
+            )),
         }
         members.push(member(ClusterMember::default(), Some(answer)));
     }

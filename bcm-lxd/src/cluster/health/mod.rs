@@ -3,8 +3,10 @@
 mod ask;
 mod judge;
 
+use std::borrow::Borrow;
 use std::collections::BTreeMap;
-use std::time::Duration;
+use std::future::ready;
+use std::time::{Duration, Instant};
 
 use futures_util::future::join_all;
 use serde::Serialize;
@@ -46,6 +48,9 @@ pub struct MemberHealth {
     pub status: String,
     /// Why, in the cluster's words; they say how long ago its last heartbeat was.
     pub message: String,
+    /// Whole seconds since its cluster last heard from it. `None` where the engine does not tell,
+    /// and for an only member, whom nobody listens to.
+    pub heartbeat_age: Option<u64>,
     /// Its address, as `https://…`.
     pub url: String,
     /// Its roles.
@@ -90,16 +95,32 @@ pub async fn health(
     flavour: Flavour,
     limit: Duration,
 ) -> Health {
-    let asked = machines.iter().map(|(host, machine)| async move {
-        match machine {
-            Err(error) => Answer::failed(host, false, error.clone()),
-            Ok(machine) => match tokio::time::timeout(limit, ask(machine, flavour, limit)).await {
-                Ok(answer) => answer,
-                Err(_) => {
-                    let late = format!("no answer within {} s", limit.as_secs());
-                    Answer::failed(host, true, late)
-                }
-            },
+    let reached = machines.iter().map(|(host, machine)| {
+        let machine = machine.as_ref().map_err(String::clone);
+        (host.clone(), ready(machine))
+    });
+    health_reaching(reached, flavour, limit).await
+}
+
+/// [`health`] of machines that are connected to within the same limit, each on its own: one that is
+/// gone takes nothing of the others' time.
+pub async fn health_reaching<M: Borrow<Machine>>(
+    machines: impl IntoIterator<Item = (String, impl Future<Output = Result<M, String>>)>,
+    flavour: Flavour,
+    limit: Duration,
+) -> Health {
+    let asked = machines.into_iter().map(|(host, reached)| async move {
+        let began = Instant::now();
+        let late = |what| format!("{what} within {} s", limit.as_secs_f64());
+        let machine = match tokio::time::timeout(limit, reached).await {
+            Ok(Ok(machine)) => machine,
+            Ok(Err(error)) => return Answer::failed(&host, false, error),
+            Err(_) => return Answer::failed(&host, false, late("no connection")),
+        };
+        let left = limit.saturating_sub(began.elapsed());
+        match tokio::time::timeout(left, ask(machine.borrow(), flavour, left)).await {
+            Ok(answer) => answer,
+            Err(_) => Answer::failed(&host, true, late("no answer")),
         }
     });
     judge(join_all(asked).await)

@@ -325,3 +325,19 @@ fn a_storage_driver_without_its_tools_is_named() {
     machine.facts.tools.push("mkfs.btrfs".to_owned());
     assert!(plan(&wanted, &observe(&[("a", machine)])).is_ok());
 }
+
+#[test]
+fn a_member_that_came_back_is_in_another_cluster_of_the_same_name() {
+    let observed = observe(&[
+        ("a", joined(fresh(1), 1, &[1])),
+        ("b", joined(fresh(2), 2, &[1, 2, 3])),
+    ]);
+    let Err(PlanError::Checks(findings)) = plan(&spec(&["a", "b"]), &observed) else {
+        panic!("it is planned");
+    };
+    let error = findings.iter().find(|f| f.severity == Severity::Error);
+    let error = error.unwrap();
+    assert_eq!(error.host.as_deref(), Some("b"));
+    assert!(error.what.contains("node1, node2, node3"), "{error:?}");
+    assert!(error.fix.contains("destroy --host"), "{error:?}");
+}

@@ -57,6 +57,7 @@ fn answer(name: &str, path: &str) -> &'static str {
                 {"server_name":"b","status":"Online","roles":["database"]},
                 {"server_name":"c","status":"Online","roles":["database"]}]"#
         }
+        "/internal/sql" => r#"{"Results":[{"rows":[["a",1.5],["b",9],["c",12.25]]}]}"#,
         _ => "[]",
     }
 }
@@ -81,11 +82,11 @@ async fn serve(mut stream: UnixStream, name: String, all_came: Arc<Barrier>) {
     stream.write_all(reply.as_bytes()).await.unwrap();
 }
 
-/// Six questions to each of three members; no one answers before all are asked.
+/// Seven questions to each of three members; no one answers before all are asked.
 #[tokio::test]
 async fn a_cluster_is_asked_in_one_round() {
     let folder = tempfile::tempdir().unwrap();
-    let all_came = Arc::new(Barrier::new(3 * 6));
+    let all_came = Arc::new(Barrier::new(3 * 7));
     let mut machines = Vec::new();
     for name in ["a", "b", "c"] {
         let socket = folder.path().join(name);
@@ -104,4 +105,6 @@ async fn a_cluster_is_asked_in_one_round() {
     assert!(health.healthy, "{health:#?}");
     assert_eq!(health.survives_losses, Some(1));
     assert!(health.members.iter().all(|m| m.version.is_some()));
+    let ages: Vec<_> = health.members.iter().map(|m| m.heartbeat_age).collect();
+    assert_eq!(ages, [Some(1), Some(9), Some(12)]);
 }

@@ -132,3 +132,15 @@ fn pools_are_told_by_member() {
     assert!(health.members[1].pools.is_empty());
     assert_eq!(health.incomplete, ["storage pool bcm"]);
 }
+
+#[test]
+fn a_member_of_another_cluster_is_named() {
+    let alone = vec![voter("a", "Online")];
+    let other = vec![voter("b", "Online"), voter("c", "Online")];
+    let health = judge(vec![answer("a", Some(alone)), answer("b", Some(other))]);
+    assert!(!health.healthy && health.quorum);
+    assert_eq!(
+        health.problems,
+        ["bcm@b is no member of this cluster; it is b in another one"]
+    );
+}
