@@ -20,33 +20,44 @@ const DEADLINE: Duration = Duration::from_secs(120);
 /// compiled twice. `BCM_TEST_PROGRAM` names another one to test instead, such as an installed one.
 pub fn program() -> &'static Path {
     static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
-    PROGRAM.get_or_init(|| {
-        if let Some(path) = variable("BCM_TEST_PROGRAM") {
-            return path.into();
-        }
-        let test = std::env::current_exe().expect("the test's own path");
-        // TARGET/debug/deps/it-0123456789abcdef
-        let profile = test.ancestors().nth(2).expect("a profile's folder");
-        let target = profile.parent().expect("a target folder");
-        let cargo = variable("CARGO").unwrap_or_else(|| "cargo".into());
-        let mut build = Command::new(cargo);
-        build
-            .args(["build", "--quiet", "--workspace", "--bin", "bcm"])
-            .arg("--target-dir")
-            .arg(target)
-            .current_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join(".."))
-            .stdin(Stdio::null());
-        if profile.ends_with("release") {
-            build.arg("--release");
-        }
-        let built = build.output().expect("cargo runs");
-        assert!(
-            built.status.success(),
-            "building bcm failed:\n{}",
-            String::from_utf8_lossy(&built.stderr)
-        );
-        profile.join("bcm")
+    PROGRAM.get_or_init(|| match variable("BCM_TEST_PROGRAM") {
+        Some(path) => path.into(),
+        None => build(&["--workspace", "--bin", "bcm"]).join("bcm"),
     })
+}
+
+/// The built example program `name`, in the way of [`program`].
+pub fn example(name: &str) -> PathBuf {
+    build(&["--workspace", "--bin", "bcm", "--example", name])
+        .join("examples")
+        .join(name)
+}
+
+/// Builds what `wanted` says, and gives the folder of the profile.
+fn build(wanted: &[&str]) -> PathBuf {
+    let test = std::env::current_exe().expect("the test's own path");
+    // TARGET/debug/deps/it-0123456789abcdef
+    let profile = test.ancestors().nth(2).expect("a profile's folder");
+    let target = profile.parent().expect("a target folder");
+    let cargo = variable("CARGO").unwrap_or_else(|| "cargo".into());
+    let mut build = Command::new(cargo);
+    build
+        .args(["build", "--quiet"])
+        .args(wanted)
+        .arg("--target-dir")
+        .arg(target)
+        .current_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join(".."))
+        .stdin(Stdio::null());
+    if profile.ends_with("release") {
+        build.arg("--release");
+    }
+    let built = build.output().expect("cargo runs");
+    assert!(
+        built.status.success(),
+        "building {wanted:?} failed:\n{}",
+        String::from_utf8_lossy(&built.stderr)
+    );
+    profile.to_owned()
 }
 
 #[allow(

@@ -1,4 +1,4 @@
-//! Incus, and this machine as a cluster of its own that grows.
+//! This machine as a cluster of its own, of Incus, that grows.
 
 use std::time::Duration;
 

@@ -5,8 +5,10 @@
 //! to run, and fail where they cannot; with `BCM_LAB=off` they are ignored anyway.
 
 mod cleanup;
+mod client;
 mod cluster;
 mod engines;
+mod image;
 mod machines;
 mod operator;
 mod prepare;
@@ -31,6 +33,7 @@ fn tests() -> Vec<Test> {
         cleanup::TESTS,
         cluster::TESTS,
         engines::TESTS,
+        client::TESTS,
     ]
     .concat()
 }

@@ -9,7 +9,7 @@ use std::{
 
 use bcm_tests::{
     bcm::{self, Finished, Running},
-    lab::{Lab, LabOptions, Machine},
+    lab::{Lab, LabOptions, Machine, Release},
 };
 use libtest_mimic::Failed;
 use tempfile::TempDir;
@@ -17,23 +17,29 @@ use tempfile::TempDir;
 use crate::shared::options;
 
 /// A machine that compiles at the same time installs packages slowly.
-pub(super) const LIMIT: Duration = Duration::from_secs(900);
+pub(crate) const LIMIT: Duration = Duration::from_secs(900);
 
 /// Whoever makes clusters works alone, so that no more than one lab of them is there at a time.
 static ALONE: Mutex<()> = Mutex::new(());
 
 /// A lab of its own, and an operator's folder.
-pub(super) struct Bench {
-    pub(super) lab: Lab,
+pub(crate) struct Bench {
+    pub(crate) lab: Lab,
     home: TempDir,
     _alone: MutexGuard<'static, ()>,
 }
 
 impl Bench {
-    pub(super) fn new(machines: u8) -> Result<Self, Failed> {
+    /// With machines of bookworm, whose engine is LXD.
+    pub(crate) fn new(machines: u8) -> Result<Self, Failed> {
+        Self::of(Release::Bookworm, machines)
+    }
+
+    pub(crate) fn of(release: Release, machines: u8) -> Result<Self, Failed> {
         let alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
         let lab = Lab::start(&LabOptions {
             machines,
+            release,
             ..options()
         })?;
         Ok(Self {
@@ -43,24 +49,24 @@ impl Bench {
         })
     }
 
-    pub(super) fn machine(&self, number: u8) -> Result<Machine, Failed> {
+    pub(crate) fn machine(&self, number: u8) -> Result<Machine, Failed> {
         Ok(self.lab.machine(number)?)
     }
 
     /// A file in the operator's folder.
-    pub(super) fn file(&self, name: &str) -> PathBuf {
+    pub(crate) fn file(&self, name: &str) -> PathBuf {
         self.home.path().join(name)
     }
 
     /// `bcm cluster …`, which knows the lab's machines by the names `node1`, ….
-    pub(super) fn command(&self, arguments: &[&str]) -> Command {
+    pub(crate) fn command(&self, arguments: &[&str]) -> Command {
         let mut command = self.bare(arguments);
         command.arg("--ssh-config").arg(self.lab.ssh_config());
         command
     }
 
     /// `bcm cluster …`, which knows nothing of the lab.
-    pub(super) fn bare(&self, arguments: &[&str]) -> Command {
+    pub(crate) fn bare(&self, arguments: &[&str]) -> Command {
         let mut command = bcm::command(["cluster"]);
         command
             .args(arguments)
@@ -71,23 +77,23 @@ impl Bench {
     }
 
     /// Runs `bcm cluster …` to its end.
-    pub(super) fn run(&self, arguments: &[&str]) -> Finished {
+    pub(crate) fn run(&self, arguments: &[&str]) -> Finished {
         Running::start(self.command(arguments)).finish(LIMIT)
     }
 
     /// `create` with these machines, and whatever else is said.
-    pub(super) fn create(&self, hosts: &[&str], more: &[&str]) -> Finished {
+    pub(crate) fn create(&self, hosts: &[&str], more: &[&str]) -> Finished {
         self.run(&create(hosts, more))
     }
 
     /// What `status` says, and its exit code.
-    pub(super) fn status(&self) -> (i32, serde_json::Value) {
+    pub(crate) fn status(&self) -> (i32, serde_json::Value) {
         let finished = self.run(&["status", "--output", "json"]);
         (finished.code(), finished.json())
     }
 
     /// Waits until `status` is content.
-    pub(super) fn wait_healthy(&self) -> Result<serde_json::Value, Failed> {
+    pub(crate) fn wait_healthy(&self) -> Result<serde_json::Value, Failed> {
         let start = std::time::Instant::now();
         loop {
             let (code, status) = self.status();
@@ -103,7 +109,7 @@ impl Bench {
 }
 
 /// The arguments of `create`.
-pub(super) fn create<'a>(hosts: &[&'a str], more: &[&'a str]) -> Vec<&'a str> {
+pub(crate) fn create<'a>(hosts: &[&'a str], more: &[&'a str]) -> Vec<&'a str> {
     let mut arguments = vec!["create", "--engine", "lxd"];
     for host in hosts {
         arguments.extend(["--host", host]);
@@ -112,16 +118,22 @@ pub(super) fn create<'a>(hosts: &[&'a str], more: &[&'a str]) -> Vec<&'a str> {
     arguments
 }
 
+/// Its own settings stay out of what is compared.
+pub(crate) const LXC: &str = "export LXD_CONF=/run/lxc-of-tests\n";
+
 /// Runs a script as root of a machine that `lxc` works in.
-pub(super) fn lxc(machine: &Machine, script: &str) -> Result<String, Failed> {
-    // Its own settings stay out of what is compared.
-    let script = format!("export LXD_CONF=/run/lxc-of-tests\n{script}");
+pub(crate) fn lxc(machine: &Machine, script: &str) -> Result<String, Failed> {
+    let script = format!("{LXC}{script}");
     Ok(machine.root_script(&script, Duration::from_secs(300))?)
 }
 
 /// Names and states of the members, as the `lxc` of a machine sees them.
-pub(super) fn members(machine: &Machine) -> Result<Vec<(String, String)>, Failed> {
-    let list = lxc(machine, "lxc cluster list --format csv")?;
+pub(crate) fn members(machine: &Machine) -> Result<Vec<(String, String)>, Failed> {
+    Ok(listed(&lxc(machine, "lxc cluster list --format csv")?))
+}
+
+/// Names and states out of the list of members that `lxc` and `incus` print.
+pub(crate) fn listed(list: &str) -> Vec<(String, String)> {
     // NAME,URL,ROLES (in quotes where there are several),…,STATE,MESSAGE
     let state = |line: &str| {
         ["ONLINE", "OFFLINE", "EVACUATED", "BLOCKED"]
@@ -135,11 +147,11 @@ pub(super) fn members(machine: &Machine) -> Result<Vec<(String, String)>, Failed
         .filter_map(|line| Some((line.split(',').next()?.to_owned(), state(line))))
         .collect();
     members.sort();
-    Ok(members)
+    members
 }
 
 /// `names`, all online.
-pub(super) fn online(names: &[&str]) -> Vec<(String, String)> {
+pub(crate) fn online(names: &[&str]) -> Vec<(String, String)> {
     names
         .iter()
         .map(|name| ((*name).to_owned(), "ONLINE".to_owned()))

@@ -1,6 +1,6 @@
 //! `bcm cluster` on real machines, over real SSH, with the LXD of Debian bookworm.
 
-mod bench;
+pub(crate) mod bench;
 mod fingerprint;
 mod instances;
 mod interrupted;
