@@ -61,6 +61,28 @@ impl BlockKey {
             Self::Long(bytes) => digest::blake2b_256(payload) == *bytes,
         }
     }
+
+    /// For each key and payload, [whether they belong together](Self::verifies); about twice as fast
+    /// for many at once.
+    #[must_use]
+    pub fn verify_many(blocks: &[(Self, &[u8])]) -> Vec<bool> {
+        let (mut of_short, mut of_long) = (Vec::new(), Vec::new());
+        for (key, payload) in blocks {
+            match key {
+                Self::Short(_) => of_short.push(*payload),
+                Self::Long(_) => of_long.push(*payload),
+            }
+        }
+        let mut short = digest::blake2b_128_many(&of_short).into_iter();
+        let mut long = digest::blake2b_256_many(&of_long).into_iter();
+        blocks
+            .iter()
+            .map(|(key, _)| match key {
+                Self::Short(bytes) => short.next().as_ref() == Some(bytes),
+                Self::Long(bytes) => long.next().as_ref() == Some(bytes),
+            })
+            .collect()
+    }
 }
 
 impl fmt::Display for BlockKey {
@@ -110,5 +132,22 @@ mod tests {
         assert!(!short.verifies(b"other") && !long.verifies(b"other"));
         assert_eq!(long.to_string().parse::<BlockKey>().unwrap(), long);
         assert_eq!(BlockKey::from_bytes(b"foo"), Err(InvalidKey(3)));
+    }
+
+    #[test]
+    fn many_keys_of_both_lengths_verify_their_own() {
+        let payloads: Vec<Vec<u8>> = (0..40).map(|n| vec![n; usize::from(n) * 37]).collect();
+        let mut blocks: Vec<(BlockKey, &[u8])> = Vec::new();
+        for (n, payload) in payloads.iter().enumerate() {
+            let key = match n % 3 {
+                0 => BlockKey::Long(digest::blake2b_256(payload)),
+                _ => BlockKey::of(payload),
+            };
+            blocks.push((key, if n % 7 == 1 { b"other" } else { payload }));
+        }
+        let one_by_one: Vec<bool> = blocks.iter().map(|(k, p)| k.verifies(p)).collect();
+        assert!(one_by_one.contains(&true) && one_by_one.contains(&false));
+        assert_eq!(BlockKey::verify_many(&blocks), one_by_one);
+        assert!(BlockKey::verify_many(&[]).is_empty());
     }
 }

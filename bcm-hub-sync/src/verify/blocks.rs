@@ -1,10 +1,11 @@
 //! Hashes every block in a store.
 
-use std::collections::HashSet;
+use std::collections::{HashSet, VecDeque};
+use std::pin::pin;
 use std::sync::Arc;
 
 use bcm_core::progress::{Outcome, SharedProgress, Unit};
-use futures_util::{StreamExt as _, stream};
+use futures_util::{Stream, StreamExt as _, stream};
 
 use super::{DamagedBlock, VerifyError, VerifyOptions, VerifyReport};
 use crate::block::BlockKey;
@@ -14,13 +15,14 @@ use crate::store::{BlockInfo, BlockStore, Cursor, Direction, Mended, StoreError}
 /// How many blocks are listed at once.
 const PAGE: usize = 4096;
 /// How many bytes, and how many blocks, one thread reads at once.
-const SLICE_BYTES: u64 = 8 * 1024 * 1024;
+const SLICE_BYTES: u64 = 2 * 1024 * 1024;
 const SLICE_BLOCKS: usize = 1024;
 /// How many damaged keys are remembered, for telling which flists they belong to.
 const REMEMBERED: usize = 65_536;
 
 /// What came of one slice.
 struct Slice {
+    keys: Vec<BlockKey>,
     blocks: u64,
     bytes: u64,
     damaged: Vec<DamagedBlock>,
@@ -86,35 +88,24 @@ impl Pass<'_> {
         let stats = blocking(move || counted.stats()).await??;
         let task = progress.started(what, Unit::Blocks, Some(stats.blocks));
         let before = self.report.damaged_blocks.count;
-        let mut cursor: Option<Cursor> = None;
-        loop {
-            let listed = Arc::clone(self.member);
-            let after = cursor;
-            let scan = move || listed.scan(after.as_ref(), Direction::Forward, PAGE);
-            let page = blocking(scan).await??;
-            let Some(last) = page.last() else {
-                break;
-            };
-            cursor = Some(last.cursor);
-            let keys: Vec<BlockKey> = page.iter().map(|block| block.key).collect();
-            let mut work = stream::iter(slices(page))
-                .map(|slice| {
-                    let store = Arc::clone(self.member);
-                    blocking(move || hash(&*store, &slice))
-                })
-                .buffer_unordered(self.threads.max(1));
-            let mut found = Vec::new();
-            while let Some(slice) = work.next().await {
-                let slice = slice??;
-                self.report.blocks += slice.blocks;
-                self.report.block_bytes += slice.bytes;
-                progress.advanced(task, slice.blocks, slice.bytes);
-                found.extend(slice.damaged);
+        let member = Arc::clone(self.member);
+        let work = slices(Arc::clone(&member)).map(move |slice| {
+            let store = Arc::clone(&member);
+            async move {
+                let slice = slice?;
+                Ok::<_, VerifyError>(blocking(move || hash(&*store, &slice)).await??)
             }
-            drop(work);
-            self.settle(found).await?;
+        });
+        // While as many as there are processors are hashed, as many are read.
+        let mut work = pin!(work.buffer_unordered(2 * self.threads.max(1)));
+        while let Some(slice) = work.next().await {
+            let slice = slice?;
+            self.report.blocks += slice.blocks;
+            self.report.block_bytes += slice.bytes;
+            progress.advanced(task, slice.blocks, slice.bytes);
+            self.settle(slice.damaged).await?;
             if self.has_copies {
-                self.complete(keys).await?;
+                self.complete(slice.keys).await?;
             }
         }
         let outcome = match self.report.damaged_blocks.count - before {
@@ -189,20 +180,40 @@ pub(super) async fn blocking<T: Send + 'static>(
         .map_err(VerifyError::Panicked)
 }
 
+/// All blocks of `store`, in pieces that one thread reads at once.
+fn slices(store: Arc<dyn BlockStore>) -> impl Stream<Item = Result<Vec<BlockInfo>, VerifyError>> {
+    let nothing: (Option<Cursor>, VecDeque<Vec<BlockInfo>>) = (None, VecDeque::new());
+    stream::try_unfold(nothing, move |(mut cursor, mut slices)| {
+        let store = Arc::clone(&store);
+        async move {
+            if slices.is_empty() {
+                let scan = move || store.scan(cursor.as_ref(), Direction::Forward, PAGE);
+                let page = blocking(scan).await??;
+                let Some(last) = page.last() else {
+                    return Ok(None);
+                };
+                cursor = Some(last.cursor);
+                slices = cut(page);
+            }
+            Ok(slices.pop_front().map(|slice| (slice, (cursor, slices))))
+        }
+    })
+}
+
 /// Cuts a page into pieces that one thread reads at once.
-fn slices(page: Vec<BlockInfo>) -> Vec<Vec<BlockInfo>> {
-    let mut slices: Vec<Vec<BlockInfo>> = Vec::new();
+fn cut(page: Vec<BlockInfo>) -> VecDeque<Vec<BlockInfo>> {
+    let mut slices: VecDeque<Vec<BlockInfo>> = VecDeque::new();
     let mut bytes = u64::MAX;
     for block in page {
         let size = u64::from(block.size);
-        match slices.last_mut() {
+        match slices.back_mut() {
             Some(slice) if bytes + size <= SLICE_BYTES && slice.len() < SLICE_BLOCKS => {
                 bytes += size;
                 slice.push(block);
             }
             _ => {
                 bytes = size;
-                slices.push(vec![block]);
+                slices.push_back(vec![block]);
             }
         }
     }
@@ -211,22 +222,31 @@ fn slices(page: Vec<BlockInfo>) -> Vec<Vec<BlockInfo>> {
 
 fn hash(store: &dyn BlockStore, slice: &[BlockInfo]) -> Result<Slice, StoreError> {
     let mut found = Slice {
+        keys: slice.iter().map(|block| block.key).collect(),
         blocks: 0,
         bytes: 0,
         damaged: Vec::new(),
     };
-    for (block, payload) in slice.iter().zip(store.read(slice)) {
+    let payloads = store.read(slice);
+    let to_hash: Vec<(BlockKey, &[u8])> = slice
+        .iter()
+        .zip(&payloads)
+        .filter_map(|(block, payload)| match payload {
+            Ok(Some(payload)) => Some((block.key, &payload[..])),
+            _ => None,
+        })
+        .collect();
+    let mut verified = BlockKey::verify_many(&to_hash).into_iter();
+    for (block, payload) in slice.iter().zip(payloads) {
         let reason = match payload {
             // Removed since it was listed.
             Ok(None) => continue,
             Ok(Some(payload)) => {
-                found.bytes += payload.len() as u64;
-                match block.key.verifies(&payload) {
-                    true => None,
-                    false => Some(format!(
-                        "its {} bytes do not hash to its key",
-                        payload.len()
-                    )),
+                let size = payload.len();
+                found.bytes += size as u64;
+                match verified.next() {
+                    Some(true) => None,
+                    _ => Some(format!("its {size} bytes do not hash to its key")),
                 }
             }
             Err(error) if error.is_damage() => Some(error.to_string()),

@@ -99,6 +99,7 @@ pub(super) fn open(
         _lock: lock,
         segment,
         offset,
+        begun: offset,
         file: None,
         dirty,
         new_names: end.last > end.committed,

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::fs::{File, OpenOptions};
 use std::io::{self, IoSlice};
+use std::num::NonZero;
 use std::ops::Range;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
@@ -10,7 +11,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use bytes::Bytes;
 use rustix::buffer::spare_capacity;
-use rustix::fs::FallocateFlags;
+use rustix::fs::{Advice, FallocateFlags};
 use rustix::io::Errno;
 
 use super::record::{Body, Place, Put, RECORD_BYTES, RawRecord, Record};
@@ -267,6 +268,15 @@ impl Segments {
             Err(Errno::OPNOTSUPP | Errno::NOSYS) => Ok(false),
             Err(errno) => Err(StoreError::io("free room in", &path)(errno.into())),
         }
+    }
+}
+
+/// Lets the disk begin with `bytes` of a file, without waiting for it. Errors come with the next
+/// sync, as they would have anyway.
+pub(super) fn begin_writing(file: &File, bytes: Range<u64>) {
+    // Linux starts to write what is dirty of pages that are said not to be needed, and keeps them.
+    if let Some(length) = NonZero::new(bytes.end.saturating_sub(bytes.start)) {
+        let _ = rustix::fs::fadvise(file, bytes.start, Some(length), Advice::DontNeed);
     }
 }
 

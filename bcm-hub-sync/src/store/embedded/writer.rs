@@ -13,12 +13,19 @@ use super::manifest::Manifest;
 use super::record::{Body, MAX_NUMBER, MAX_SEGMENT, Place, Put, RECORD_BYTES, RawRecord, Record};
 use super::replay::Replay;
 use super::run::Slot;
-use super::{Runs, merge, recover, sync_folder};
+use super::{Runs, merge, recover, segments, sync_folder};
 use crate::block::BlockKey;
 use crate::store::{StoreError, VerifiedBlock};
 
 /// Blocks that are written and entered together.
 const APPEND_BLOCKS: usize = 512;
+
+/// The disk begins with what was put each time there is this much of it, so that a flush, which
+/// waits for it, finds most of it done.
+const WRITE_BEHIND: u64 = 8 << 20;
+
+/// What the system's cache of files is made of.
+const PAGE: u64 = 4096;
 
 /// What only the writer knows.
 #[derive(Debug)]
@@ -29,6 +36,8 @@ pub(super) struct Writer {
     /// Where the next block goes. The file is opened when it is needed.
     pub(super) segment: u32,
     pub(super) offset: u64,
+    /// The disk was told to begin with what is before this in the segment.
+    pub(super) begun: u64,
     pub(super) file: Option<Arc<File>>,
     /// Segments that were written since they were last synced.
     pub(super) dirty: Vec<Arc<File>>,
@@ -157,6 +166,12 @@ impl EmbeddedStore {
         };
         writer.unflushed_bytes += written - start;
         writer.offset = written;
+        if written.saturating_sub(writer.begun) >= WRITE_BEHIND {
+            // The page that the next block goes on in would be written twice.
+            let whole_pages = written / PAGE * PAGE;
+            segments::begin_writing(&file, writer.begun..whole_pages);
+            writer.begun = whole_pages;
+        }
         match error {
             None => Ok(()),
             Some(error) => Err(StoreError::io("write", journal.path())(error)),
@@ -205,6 +220,7 @@ impl EmbeddedStore {
         }
         writer.segment += 1;
         writer.offset = 0;
+        writer.begun = 0;
         writer.file = None;
         Ok(())
     }

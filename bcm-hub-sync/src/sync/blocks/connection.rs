@@ -18,8 +18,9 @@ const BATCH_BYTES: usize = 2 * 1024 * 1024;
 /// …or this many blocks.
 const BATCH_BLOCKS: usize = 256;
 
-/// What a block is taken to have before any has come, in bytes.
-const FIRST_GUESS: usize = 64 * 1024;
+/// What a block is taken to have before any has come, in bytes: little, so that the first round
+/// trip is made use of. What arrives does not take more memory by it.
+const FIRST_GUESS: usize = 16 * 1024;
 
 /// A key whose answer breaks this many connections is not asked for again. After the first it is
 /// asked for alone, so that no other key suffers with it.
@@ -311,7 +312,8 @@ impl Connection {
     }
 
     async fn take_block(&mut self, ask: Ask, payload: Bytes, timestamp: u32) {
-        self.usual = (self.usual * 7 + payload.len()) / 8;
+        // Slowly: a large block now and then is to change little.
+        self.usual = (self.usual * 31 + payload.len()) / 32;
         let memory = Arc::clone(&self.lane.shared.memory);
         // Not larger than a block may be: the decoder sees to that.
         let size = u32::try_from(payload.len()).unwrap_or(u32::MAX);

@@ -16,8 +16,8 @@ use crate::zdb::client::ClientError;
 /// How many keys a connection takes at a time.
 pub(super) const CHUNK: usize = 32;
 
-/// How many chunks wait in a lane.
-const QUEUE: usize = 64;
+/// How many chunks wait in a lane: enough for the windows of its connections at once.
+const QUEUE: usize = 256;
 
 /// How often a source may break the protocol before it is given up.
 const MAX_VIOLATIONS: usize = 20;

@@ -1,5 +1,6 @@
 //! A client of one 0-db, over one connection, with requests in a pipeline.
 
+mod buffers;
 mod commands;
 mod error;
 
@@ -18,11 +19,12 @@ use tokio::net::TcpStream;
 use super::address::ZdbAddress;
 use super::resp::{Reply, ReplyDecoder, ReplyLimits, write_request};
 
+use self::buffers::InputBuffers;
 pub use commands::{ScanEntry, ScanPage};
 pub use error::ClientError;
 
-/// The least that is read from the connection at once, in bytes.
-const READ_CHUNK: usize = 256 * 1024;
+/// The least that there is room for when the connection is read, in bytes.
+const READ_CHUNK: usize = 64 * 1024;
 
 /// How long a client waits, and how much it takes.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -61,6 +63,7 @@ pub struct ZdbClient {
     options: ClientOptions,
     decoder: ReplyDecoder,
     input: BytesMut,
+    buffers: InputBuffers,
     output: BytesMut,
     in_flight: usize,
     /// How long the reply that is next has been waited for.
@@ -93,6 +96,7 @@ impl ZdbClient {
                 options: options.clone(),
                 decoder: ReplyDecoder::new(options.limits.clone()),
                 input: BytesMut::new(),
+                buffers: InputBuffers::default(),
                 output: BytesMut::new(),
                 in_flight: 0,
                 waited: Duration::ZERO,
@@ -276,7 +280,7 @@ impl ZdbClient {
                     .awaited_payload()
                     .saturating_sub(self.input.len());
                 let chunk = missing.clamp(READ_CHUNK, self.input.len().max(READ_CHUNK));
-                self.input.reserve(chunk);
+                self.buffers.make_room(&mut self.input, chunk);
                 match self.stream.try_read_buf(&mut self.input) {
                     Ok(0) => {
                         return Err(self
