@@ -30,12 +30,19 @@ fn a_mirror_equals_the_recorded_tree_and_a_second_sync_does_nothing() {
         }
     }
 
-    let before = mirror.disk();
+    // Each sync opens its lock and looks into its staging folder, whose times may move by that.
+    let disk = || {
+        let mut disk = mirror.disk();
+        disk.0
+            .retain(|path, _| path != "data/lock" && path != "data/hub/staging");
+        disk
+    };
+    let before = disk();
     mirror.origin.forget_counts();
     let second = mirror.complete();
     assert!(second.nothing_to_do);
     assert_eq!(second.counts.blocks, 0);
-    before.assert_same(&mirror.disk(), "the disk");
+    before.assert_same(&disk(), "the disk");
     // Twice, for the plan asks as well.
     let requests = mirror.origin.requests();
     let asked: Vec<_> = requests
