@@ -1,17 +1,21 @@
 //! How fast blocks are synced, in one run on one machine, as ratios:
 //!
-//! - against the raw limit: pipelined reads from the same source, thrown away as they come;
+//! - against the limit: the lower of pipelined reads from the same source, thrown away as they come,
+//!   and the same bytes written to one file of the same disk, with a sync at the end;
 //! - against the way of a script: one request at a time, four round trips a block.
 //!
-//! With no delay, and through a proxy that makes a round trip 50 ms long. Run it with
+//! With no delay, and through a proxy that makes a round trip 50 ms long. And how fast blocks are
+//! served, against the same replies out of memory. Run it with
 //! `cargo bench -p bcm-tests --bench block_sync`.
 
+mod blocks;
 mod measure;
 mod source;
 
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use blocks::hub_blocks;
 use measure::{Rate, Store};
 
 /// The source's blocks; their sizes are spread as a hub's are, 10 kB on average.
@@ -32,7 +36,7 @@ fn main() {
         println!("this is a bench: run it with `cargo bench`");
         return;
     }
-    let blocks = source::blocks(BLOCKS);
+    let blocks = hub_blocks(BLOCKS);
     let bytes: u64 = blocks.iter().map(|b| b.payload().len() as u64).sum();
     let source = source::Source::start();
     println!(
@@ -48,7 +52,7 @@ fn main() {
 
     let keys: Vec<_> = blocks.iter().map(|b| *b.key()).collect();
     let runtime = tokio::runtime::Runtime::new().expect("a runtime");
-    serving(&source, bytes);
+    serving(&source);
     for (title, address, sample) in [
         ("no delay", source.direct, 4000),
         ("50 ms round trip", source.delayed, 20),
@@ -56,11 +60,13 @@ fn main() {
         println!("{title}");
         let cpu = |measured: &dyn Fn() -> Rate| Rate::with_cpu(source.process(), measured);
         let mut raw = [Rate::default(); 2];
+        let mut disk = Rate::default();
         let mut synced = [Rate::default(); 3];
         for _ in 0..ROUNDS {
             for (rate, connections) in raw.iter_mut().zip([1, 4]) {
                 rate.better(cpu(&|| measure::raw(address, &blocks, connections)));
             }
+            disk.better(cpu(&|| measure::disk(&blocks)));
             let kinds = [
                 (Store::Memory, true),
                 (Store::Memory, false),
@@ -74,50 +80,74 @@ fn main() {
         let script = cpu(&|| measure::one_at_a_time(address, source.direct, &keys[..sample]));
         show("raw pipelined reads, 1 connection", raw[0], None);
         show("raw pipelined reads, 4 connections", raw[1], None);
-        let limit = if raw[0].per_second() > raw[1].per_second() {
-            raw[0]
+        show("the disk: one file, written and synced", disk, None);
+        let mut best = raw[0];
+        best.better(raw[1]);
+        let limit = if disk.per_second() < best.per_second() {
+            disk
         } else {
-            raw[1]
+            best
         };
         show("one request at a time", script, None);
         println!(
             "    ({sample} blocks only; EXISTS and another near, GET and KEYTIME far; nothing stored)"
         );
-        let against = Some((limit, script));
-        show("bcm, in memory", synced[0], against);
-        show("bcm, in memory, without times", synced[1], against);
-        show("bcm, embedded store, flushed", synced[2], against);
+        show("bcm, in memory", synced[0], Some(("raw", best, script)));
+        show(
+            "bcm, in memory, without times",
+            synced[1],
+            Some(("raw", best, script)),
+        );
+        show(
+            "bcm, embedded store, flushed",
+            synced[2],
+            Some(("the limit", limit, script)),
+        );
+        println!(
+            "    {:.2} of raw, {:.2} of the disk",
+            synced[2].per_second() / best.per_second(),
+            synced[2].per_second() / disk.per_second()
+        );
         println!();
     }
 }
 
-/// The server alone: blocks through its port against the same bytes out of memory.
-fn serving(source: &source::Source, bytes: u64) {
-    let blocks = source::blocks(BLOCKS);
-    let mut echo = Rate::default();
-    let mut served = Rate::default();
-    for _ in 0..ROUNDS {
-        echo.better(Rate::with_cpu(source.process(), || {
-            measure::drain(source.echo, u64::from(BLOCKS), bytes)
-        }));
-        served.better(Rate::with_cpu(source.process(), || {
-            measure::raw(source.direct, &blocks, 1)
-        }));
+/// The server alone: blocks through its port against the same replies out of memory, to the same
+/// client.
+fn serving(source: &source::Source) {
+    let blocks = hub_blocks(BLOCKS);
+    let embedded = "BCM's own, embedded store";
+    let ports = [
+        ("the same replies from memory", source.echo),
+        (source.what.as_str(), source.direct),
+        (embedded, source.embedded),
+    ];
+    println!("blocks through a port");
+    for connections in [1, 4] {
+        let mut rates = [Rate::default(); 3];
+        for _ in 0..ROUNDS {
+            for (rate, (_, address)) in rates.iter_mut().zip(ports) {
+                rate.better(Rate::with_cpu(source.process(), || {
+                    measure::raw(address, &blocks, connections)
+                }));
+            }
+        }
+        for (rate, (what, _)) in rates.iter().zip(ports) {
+            show(&format!("{what}, {connections} conn."), *rate, None);
+            if *what != *ports[0].0 {
+                let ratio = rate.per_second() / rates[0].per_second();
+                println!("    {ratio:.2} of the replies from memory");
+            }
+        }
     }
-    println!("blocks through a port, 1 connection");
-    show("the same bytes from memory, no protocol", echo, None);
-    show(&source.what, served, None);
-    println!(
-        "    {:.2} of the bytes from memory\n",
-        served.per_second() / echo.per_second()
-    );
+    println!();
 }
 
-fn show(name: &str, rate: Rate, against: Option<(Rate, Rate)>) {
-    let ratios = against.map_or(String::new(), |(raw, script)| {
+fn show(name: &str, rate: Rate, against: Option<(&str, Rate, Rate)>) {
+    let ratios = against.map_or(String::new(), |(what, limit, script)| {
         format!(
-            "   {:.2} of raw, {:.0} × one at a time",
-            rate.per_second() / raw.per_second(),
+            "   {:.2} of {what}, {:.0} × one at a time",
+            rate.per_second() / limit.per_second(),
             rate.per_second() / script.per_second()
         )
     });
@@ -127,6 +157,11 @@ fn show(name: &str, rate: Rate, against: Option<(Rate, Rate)>) {
         rate.megabytes_per_second(),
         rate.cpu_per_gigabyte(),
     );
+}
+
+/// A folder that goes away, on the disk that the build is on: `/tmp` may be memory.
+fn folder() -> tempfile::TempDir {
+    tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).expect("a folder")
 }
 
 fn loopback(port: u16) -> SocketAddr {

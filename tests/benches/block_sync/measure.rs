@@ -137,14 +137,20 @@ pub fn raw(address: SocketAddr, blocks: &[VerifiedBlock], connections: usize) ->
     }
 }
 
-/// Reads what a port sends by itself.
-pub fn drain(address: SocketAddr, blocks: u64, bytes: u64) -> Rate {
-    let mut stream = TcpStream::connect(address).expect("the source listens");
+/// The blocks' bytes one behind the other into one file, and a sync: what the disk can do.
+pub fn disk(blocks: &[VerifiedBlock]) -> Rate {
+    let payloads: Vec<&[u8]> = blocks.iter().map(|b| &b.payload()[..]).collect();
+    let bytes = payloads.concat();
+    let folder = super::folder();
     let started = Instant::now();
-    discard(&mut stream, bytes);
+    let mut file = std::fs::File::create(folder.path().join("file")).expect("a file");
+    for piece in bytes.chunks(512 * 1024) {
+        file.write_all(piece).expect("there is room");
+    }
+    file.sync_all().expect("the disk works");
     Rate {
-        blocks,
-        bytes,
+        blocks: blocks.len() as u64,
+        bytes: bytes.len() as u64,
         time: started.elapsed(),
         ..Rate::default()
     }
@@ -208,7 +214,7 @@ pub fn synced(
     store: Store,
     timestamps: bool,
 ) -> Rate {
-    let folder = tempfile::tempdir().expect("a folder");
+    let folder = super::folder();
     let store: Arc<dyn BlockStore> = match store {
         Store::Memory => Arc::new(MemoryStore::default()),
         Store::Embedded => Arc::new(

@@ -1,5 +1,5 @@
-//! The source of blocks: a process of its own with a 0-db, a proxy that delays, and a plain port
-//! that sends the same bytes.
+//! The source of blocks: a process of its own with a 0-db, a proxy that delays, BCM's own server over
+//! the embedded store, and a plain port that sends the same replies out of memory.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener};
@@ -8,6 +8,7 @@ use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use bcm_hub_sync::store::embedded::{Access, EmbeddedStore};
 use bcm_hub_sync::store::memory::MemoryStore;
 use bcm_hub_sync::store::{BlockStore, VerifiedBlock};
 use bcm_hub_sync::zdb::ZdbAddress;
@@ -17,6 +18,7 @@ use bcm_hub_sync::zdb::server::{ZdbServer, ZdbServerOptions};
 use bcm_tests::delay_proxy::DelayProxy;
 use tokio_util::sync::CancellationToken;
 
+use super::blocks::hub_blocks;
 use super::{BLOCKS, DELAY, loopback};
 
 /// The running source; it ends when dropped.
@@ -26,6 +28,7 @@ pub struct Source {
     pub what: String,
     pub direct: SocketAddr,
     pub delayed: SocketAddr,
+    pub embedded: SocketAddr,
     pub echo: SocketAddr,
 }
 
@@ -61,7 +64,7 @@ impl Source {
             .split_whitespace()
             .filter_map(|port| port.parse().ok())
             .collect();
-        let &[direct, delayed, echo] = &ports[..] else {
+        let &[direct, delayed, embedded, echo] = &ports[..] else {
             let _ = process.kill();
             let _ = process.wait();
             return None;
@@ -71,6 +74,7 @@ impl Source {
             what,
             direct: loopback(direct),
             delayed: loopback(delayed),
+            embedded: loopback(embedded),
             echo: loopback(echo),
         })
     }
@@ -94,37 +98,11 @@ fn real_zdb() -> Option<PathBuf> {
         .find(|zdb| zdb.is_file())
 }
 
-/// The same blocks each time: incompressible, a few bytes to half a megabyte, mostly small.
-pub fn blocks(count: u32) -> Vec<VerifiedBlock> {
-    let mut state = 0x9e37_79b9_7f4a_7c15_u64;
-    let mut random = move || {
-        state ^= state << 13;
-        state ^= state >> 7;
-        state ^= state << 17;
-        state
-    };
-    (0..count)
-        .map(|number| {
-            // Squaring twice makes small sizes common and large ones rare.
-            let share = (random() % 10_000) as f64 / 10_000.0;
-            let size = match number % 100 {
-                0 => 150_000 + (random() % 350_000) as usize,
-                _ => 30 + (share * share * share * 28_000.0) as usize,
-            };
-            let mut payload = Vec::with_capacity(size + 8);
-            while payload.len() < size {
-                payload.extend_from_slice(&random().to_le_bytes());
-            }
-            VerifiedBlock::new(payload.into(), 1_700_000_000 + number).expect("small enough")
-        })
-        .collect()
-}
-
 /// What the source's process does: serves until its input is closed.
 pub fn serve(kind: Option<&str>) {
-    let blocks = blocks(BLOCKS);
+    let blocks = hub_blocks(BLOCKS);
     let runtime = tokio::runtime::Runtime::new().expect("a runtime");
-    let folder = tempfile::tempdir().expect("a folder");
+    let folder = super::folder();
     let mut zdb = None;
     let direct = if kind == Some("zdb") {
         let (process, port) = start_zdb(folder.path());
@@ -135,37 +113,58 @@ pub fn serve(kind: Option<&str>) {
         }
         loopback(port)
     } else {
-        let store = MemoryStore::default();
-        store.put(&blocks).expect("memory takes them");
-        let options = ZdbServerOptions {
-            listen: vec![loopback(0)],
-            ..ZdbServerOptions::default()
-        };
-        let server = runtime
-            .block_on(ZdbServer::bind(options, Arc::new(store)))
-            .expect("a port");
-        let address = server.local_addrs()[0];
-        runtime.spawn(server.run(CancellationToken::new()));
-        address
+        own_server(&runtime, MemoryStore::default(), &blocks)
     };
+    let embedded = EmbeddedStore::open(folder.path().join("blocks"), Access::ReadWrite);
+    let embedded = own_server(&runtime, embedded.expect("a store"), &blocks);
     let proxy = runtime
         .block_on(DelayProxy::start(direct, DELAY))
         .expect("a port");
     let echo = TcpListener::bind(loopback(0)).expect("a port");
     println!(
-        "{} {} {}",
+        "{} {} {} {}",
         direct.port(),
         proxy.address().port(),
+        embedded.port(),
         echo.local_addr().expect("an address").port()
     );
     std::thread::spawn(move || {
-        let bytes: Vec<u8> = blocks.iter().flat_map(|b| b.payload().to_vec()).collect();
+        let mut replies = Vec::new();
+        for block in &blocks {
+            replies.extend(format!("${}\r\n", block.payload().len()).into_bytes());
+            replies.extend_from_slice(block.payload());
+            replies.extend_from_slice(b"\r\n");
+        }
+        drop(blocks);
+        let replies = Arc::new(replies);
         for stream in echo.incoming().flatten() {
-            let _ = (&stream).write_all(&bytes);
+            let mut requests = stream.try_clone().expect("a second handle");
+            std::thread::spawn(move || std::io::copy(&mut requests, &mut std::io::sink()));
+            let replies = Arc::clone(&replies);
+            // A client that has had enough closes.
+            std::thread::spawn(move || (&stream).write_all(&replies));
         }
     });
     let _ = std::io::stdin().read(&mut [0]);
     zdb.into_iter().for_each(|mut zdb| drop(zdb.kill()));
+}
+
+fn own_server(
+    runtime: &tokio::runtime::Runtime,
+    store: impl BlockStore + 'static,
+    blocks: &[VerifiedBlock],
+) -> SocketAddr {
+    store.put(blocks).expect("there is room");
+    store.flush().expect("there is room");
+    let options = ZdbServerOptions {
+        listen: vec![loopback(0)],
+        ..ZdbServerOptions::default()
+    };
+    let server = runtime.block_on(ZdbServer::bind(options, Arc::new(store)));
+    let server = server.expect("a port");
+    let address = server.local_addrs()[0];
+    runtime.spawn(server.run(CancellationToken::new()));
+    address
 }
 
 fn start_zdb(folder: &std::path::Path) -> (Child, u16) {
