@@ -40,3 +40,14 @@ pub(crate) enum Flists {
     /// With their backend pointing at this mirror.
     Rewritten,
 }
+
+/// Where certificates come from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Certificates {
+    /// A public authority, by ACME.
+    Automatic,
+    /// An authority of Caddy's own.
+    Internal,
+    /// Files that are given.
+    Files,
+}

@@ -10,6 +10,7 @@ pub(crate) mod bootstrap;
 pub(crate) mod choices;
 pub(crate) mod cluster;
 pub(crate) mod config;
+pub(crate) mod dns;
 pub(crate) mod flist;
 pub(crate) mod global;
 pub(crate) mod host;
@@ -61,6 +62,8 @@ pub(crate) enum Command {
     #[command(subcommand)]
     Stack(stack::StackCommand),
     #[command(subcommand)]
+    Dns(dns::DnsCommand),
+    #[command(subcommand)]
     Flist(flist::FlistCommand),
     /// Write a completion script for a shell to stdout
     Completions {
@@ -90,6 +93,7 @@ const HUB: &str = "hub";
 fn decorate(mut command: clap::Command, section: &'static str) -> clap::Command {
     let section = match command.get_name() {
         "bootstrap" => "bootstrap",
+        "dns" | "render" => "stack",
         _ => section,
     };
     // Its flags say themselves where they are in `[cluster]`, which is read in one piece.

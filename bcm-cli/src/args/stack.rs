@@ -1,8 +1,15 @@
 //! `bcm stack`.
 
+use std::path::PathBuf;
+
+use bcm_stack::caddy::Mail;
+use bcm_stack::domain::Domain;
 use clap::{Args, Subcommand};
 
+use crate::settings::key;
 use crate::settings::value::Listen;
+
+use super::choices::Certificates;
 
 use super::hub::{DataArgs, FollowArgs, PublicArgs, ServeArgs, StoreArgs, SyncArgs};
 
@@ -15,6 +22,81 @@ pub(crate) enum StackCommand {
     /// the URLs and what was done, and goes on serving and syncing until Ctrl-C or SIGTERM, which
     /// end it with exit code 0.
     Start(Box<StartCommand>),
+    /// Write files that run the mirror by other means, for you to read and keep
+    ///
+    /// The mirror's own settings go with them, as bcm.toml and the environment have them.
+    #[command(subcommand)]
+    Render(RenderCommand),
+}
+
+/// `bcm stack render`.
+#[derive(Debug, Subcommand)]
+pub(crate) enum RenderCommand {
+    /// A project for Docker Compose: images, containers, Caddy in front
+    ///
+    /// The images are made of this very program, which is put beside the files. No container is
+    /// privileged or has Docker's socket.
+    Compose(ComposeCommand),
+    /// Units for systemd on a plain host, and Caddy's file
+    Systemd(SystemdCommand),
+}
+
+/// `bcm stack render compose`.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct ComposeCommand {
+    #[command(flatten)]
+    pub(crate) render: RenderArgs,
+
+    /// The image to build from: with apt-get, and no older than the system that `bcm` was built on
+    #[arg(long, value_name = "IMAGE", default_value = bcm_stack::render::DEFAULT_BASE)]
+    pub(crate) base: String,
+}
+
+/// `bcm stack render systemd`.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct SystemdCommand {
+    #[command(flatten)]
+    pub(crate) render: RenderArgs,
+
+    /// With `--certificates files`: the chain of certificates, PEM, as Caddy finds it
+    #[arg(long, value_name = "FILE", requires = "key")]
+    pub(crate) certificate: Option<String>,
+
+    /// With `--certificates files`: its key, PEM
+    #[arg(long, value_name = "FILE", requires = "certificate")]
+    pub(crate) key: Option<String>,
+}
+
+/// What all files are made from.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct RenderArgs {
+    /// Where the files go; made where it is not there
+    #[arg(long, value_name = "DIR")]
+    pub(crate) out: PathBuf,
+
+    /// The domain below which the mirror's names are: hub.DOMAIN, bootstrap.DOMAIN and so on
+    #[arg(long, value_name = "DOMAIN", value_parser = key::domain)]
+    pub(crate) domain: Option<Domain>,
+
+    /// Where certificates come from: a public authority, one of Caddy's own, or files
+    #[arg(long, value_enum, value_name = "WHENCE")]
+    pub(crate) certificates: Option<Certificates>,
+
+    /// With automatic certificates: where the authority may write to
+    #[arg(long, value_name = "ADDRESS", value_parser = key::mail)]
+    pub(crate) mail: Option<Mail>,
+
+    /// The folder of the host under which everything is kept
+    #[arg(long, value_name = "DIR", default_value = "/srv/bcm")]
+    pub(crate) folder: String,
+
+    /// Replace files that are there and different
+    #[arg(long)]
+    pub(crate) replace: bool,
+
+    /// Show what would be written, and write nothing
+    #[arg(long)]
+    pub(crate) dry_run: bool,
 }
 
 /// `bcm stack start`.

@@ -4,6 +4,7 @@ mod bootstrap;
 mod cluster;
 mod completions;
 mod config;
+mod dns;
 mod flist;
 mod host;
 mod hub;
@@ -12,6 +13,7 @@ mod man;
 pub(crate) mod serving;
 mod stack;
 mod stack_bootstrap;
+mod stack_render;
 
 use crate::args::choices::Output;
 use crate::args::global::GlobalArgs;
@@ -88,6 +90,7 @@ pub(crate) fn run(context: &Context, cli: Cli) -> Result<ExitCode, Failure> {
         Command::Cluster(command) => cluster::run(context, &command),
         Command::Host(command) => host::run(context, &command),
         Command::Stack(command) => stack::run(context, &command),
+        Command::Dns(command) => dns::run(context, &command),
         Command::Flist(command) => flist::run(context, &command),
         Command::Completions { shell } => completions::run(context, shell),
         Command::Man { dir } => man::run(context, dir.as_deref()),

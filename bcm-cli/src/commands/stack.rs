@@ -47,6 +47,7 @@ pub(super) fn run(context: &Context, command: &StackCommand) -> Result<ExitCode,
         )
         .with_hint("`bcm stack start --here` runs it on this machine, in this process")),
         StackCommand::Start(args) => block_on(start(context, args)),
+        StackCommand::Render(command) => super::stack_render::run(context, command),
     }
 }
 

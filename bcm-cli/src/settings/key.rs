@@ -5,6 +5,7 @@
 //! are read by the same function. What means something for one run only (`--dry-run`, `--once`)
 //! is a flag and nothing else.
 
+use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -16,9 +17,11 @@ use bcm_core::http::Url;
 use bcm_hub_sync::flist::Backend;
 use bcm_hub_sync::store::routed::Route;
 use bcm_hub_sync::zdb::ZdbAddress;
+use bcm_stack::caddy::Mail;
+use bcm_stack::domain::Domain;
 
 use super::value::{self, DeleteAfter, Listen, Window};
-use crate::args::choices::{Blocks, Flists, Output, Profile};
+use crate::args::choices::{Blocks, Certificates, Flists, Output, Profile};
 
 /// What a key takes in `bcm.toml`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -138,6 +141,22 @@ pub(crate) fn server_url(text: &str) -> Result<ServerUrl, String> {
 pub(crate) fn route(text: &str) -> Result<Route, String> {
     text.parse()
         .map_err(|error: bcm_hub_sync::store::routed::InvalidRoute| error.to_string())
+}
+
+/// The domain of a mirror.
+pub(crate) fn domain(text: &str) -> Result<Domain, String> {
+    Domain::new(text).map_err(|error| error.to_string())
+}
+
+/// A public address of a mirror.
+pub(crate) fn address(text: &str) -> Result<IpAddr, String> {
+    text.parse()
+        .map_err(|_| format!("{text:?} is not an address of IPv4 or IPv6"))
+}
+
+/// Where a certificate authority writes to.
+pub(crate) fn mail(text: &str) -> Result<Mail, String> {
+    Mail::new(text).map_err(|error| error.to_string())
 }
 
 /// The name of a kernel.
@@ -278,6 +297,14 @@ keys! {
     BOOTSTRAP_PROVISION: (Mac, Provision) = "bootstrap.provision", "provision", Texts, [] ("none"), value::provision;
     /// Where a prebuilt iPXE is (`ipxe.lkrn`, `ipxe.efi`, `snponly.efi`), of which boot media are made.
     IPXE_DIR: PathBuf = "bootstrap.ipxe-dir", "ipxe-dir", Texts, ["/usr/lib/ipxe", "/boot"], value::path;
+    /// The domain below which the mirror's names are: `hub.DOMAIN`, `bootstrap.DOMAIN` and `unsecure.bootstrap.DOMAIN`.
+    STACK_DOMAIN: Domain = "stack.domain", "domain", Text, [] ("none"), domain;
+    /// The public addresses, of IPv4 and IPv6, on which the mirror's ports answer.
+    STACK_ADDRESS: IpAddr = "stack.address", "address", Texts, [] ("the public ones of `[[cluster.member]]`"), address;
+    /// Where certificates come from. `automatic`: a public authority, by ACME. `internal`: an authority of Caddy's own. `files`: you give them.
+    STACK_CERTIFICATES: Certificates = "stack.certificates", "certificates", Text, ["automatic"], choice;
+    /// With automatic certificates: where the authority may write to.
+    STACK_MAIL: Mail = "stack.mail", "mail", Text, [] ("none"), mail;
 }
 
 /// The setting of this name.

@@ -14,6 +14,7 @@ pub(crate) mod listen;
 #[cfg(test)]
 mod reference;
 pub(crate) mod serve;
+pub(crate) mod stack;
 pub(crate) mod store;
 pub(crate) mod sync;
 pub(crate) mod value;

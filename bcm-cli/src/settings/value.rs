@@ -206,6 +206,26 @@ impl FromStr for Listen {
     }
 }
 
+/// A name server: an address, port 53 where none is said.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct NameServer(pub(crate) SocketAddr);
+
+impl FromStr for NameServer {
+    type Err = String;
+    fn from_str(text: &str) -> Result<Self, String> {
+        let bare = text.strip_prefix('[').and_then(|t| t.strip_suffix(']'));
+        let alone = bare.unwrap_or(text).parse().ok();
+        let with_port = || text.parse().ok();
+        alone
+            .map(|address: IpAddr| SocketAddr::new(address, 53))
+            .or_else(with_port)
+            .map(Self)
+            .ok_or_else(|| {
+                format!("{text:?} is not the address of a name server, such as 9.9.9.9 or [2001:db8::1]:53")
+            })
+    }
+}
+
 impl fmt::Display for Listen {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -266,6 +286,24 @@ pub(crate) fn list(text: &str) -> Vec<&str> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn name_servers() {
+        let server = |text: &str| {
+            text.parse::<NameServer>()
+                .map(|server| server.0.to_string())
+        };
+        assert_eq!(server("9.9.9.9").as_deref(), Ok("9.9.9.9:53"));
+        assert_eq!(server("192.0.2.1:5353").as_deref(), Ok("192.0.2.1:5353"));
+        assert_eq!(server("2001:db8::1").as_deref(), Ok("[2001:db8::1]:53"));
+        assert_eq!(
+            server("[2001:db8::1]:5353").as_deref(),
+            Ok("[2001:db8::1]:5353")
+        );
+        for wrong in ["", "dns.example.org", "9.9.9.9:", "[9.9.9.9:53"] {
+            assert!(server(wrong).is_err(), "{wrong}");
+        }
+    }
 
     #[test]
     fn durations() {

@@ -7,10 +7,12 @@
 
 mod bootstrap;
 mod config;
+mod dns;
 mod flist;
 mod host;
 mod hub;
 mod manual;
+mod render;
 mod running;
 mod sandbox;
 mod stack;
