@@ -1,7 +1,9 @@
-//! `bcm cluster` on real machines, over real SSH, with the LXD of Debian bookworm.
+//! `bcm cluster` on real machines, over real SSH, with the LXD of Debian bookworm, and with the Incus
+//! of trixie.
 
 pub(crate) mod bench;
 mod fingerprint;
+mod incus;
 mod instances;
 mod interrupted;
 mod life;
@@ -15,6 +17,7 @@ pub(crate) const TESTS: &[Test] = &[
         "cluster::from_nothing_to_nothing",
         life::from_nothing_to_nothing,
     ),
+    ("cluster::of_incus", incus::three_members),
     ("cluster::loss_of_one_and_of_two", loss::of_one_and_of_two),
     (
         "cluster::interrupted_at_every_phase",
