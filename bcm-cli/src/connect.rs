@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bcm_lxd::host::Machine;
+use bcm_ssh::onion::tor::TorError;
 use bcm_ssh::{
     ConnectError, Destination, DestinationError, HostKeyPolicy, Local, PinnedKey, Remote, Ssh,
     SshOptions,
@@ -13,6 +14,7 @@ use futures_util::future::join_all;
 
 use crate::args::cluster::{HostKeys, ReachArgs};
 use crate::commands::Context;
+use crate::onions::{self, OnionError, Onions};
 use crate::settings::cluster::LOCAL;
 
 /// A machine cannot be reached.
@@ -32,16 +34,35 @@ pub(crate) enum ReachError {
     /// There is no connection.
     #[error(transparent)]
     Connect(#[from] ConnectError),
+    /// The Tor that leads there is not ready.
+    #[error("cannot reach {host} through Tor")]
+    Tor { host: String, source: TorError },
+    /// What leads there cannot be set up.
+    #[error(transparent)]
+    Onion(#[from] OnionError),
     /// There is no connection yet.
     #[error("cannot reach {host}: no connection within {} s", limit.as_secs())]
     Late { host: String, limit: Duration },
 }
 
+/// How long a connection may take.
+const LIMIT: Duration = Duration::from_secs(60);
+
+/// How long one through Tor may take once Tor is ready: a service is looked for on several ways.
+const ONION_LIMIT: Duration = Duration::from_secs(150);
+
 /// How hosts are reached in one call.
 pub(crate) struct Reach {
     options: SshOptions,
     config: Option<PathBuf>,
+    limit: Option<Duration>,
+}
+
+/// How one host is reached.
+struct Way {
+    options: SshOptions,
     limit: Duration,
+    onion: bool,
 }
 
 impl Reach {
@@ -68,13 +89,13 @@ impl Reach {
         Self {
             options,
             config,
-            limit: Duration::from_secs(60),
+            limit: None,
         }
     }
 
     /// The same, with every machine given up after `limit`.
     pub(crate) fn within(mut self, limit: Duration) -> Self {
-        self.limit = limit;
+        self.limit = Some(limit);
         self
     }
 
@@ -98,11 +119,12 @@ impl Reach {
 
     /// Connects to `host`.
     pub(crate) async fn one(&self, context: &Context, host: &str) -> Result<Machine, ReachError> {
-        let connected = tokio::time::timeout(self.limit, connect(host, &self.options)).await;
+        let way = self.way(context, host).await?;
+        let connected = tokio::time::timeout(way.limit, connect(host, &way)).await;
         let (remote, new_key) = connected.unwrap_or_else(|_| {
             Err(ReachError::Late {
                 host: host.to_owned(),
-                limit: self.limit,
+                limit: way.limit,
             })
         })?;
         if let Some(fingerprint) = new_key {
@@ -114,15 +136,65 @@ impl Reach {
     }
 }
 
+impl Reach {
+    /// How `host` is reached. Waits for Tor where that leads there.
+    async fn way(&self, context: &Context, host: &str) -> Result<Way, ReachError> {
+        let direct = Way {
+            options: self.options.clone(),
+            limit: self.limit.unwrap_or(LIMIT),
+            onion: false,
+        };
+        let Ok(destination) = host.parse::<Destination>() else {
+            return Ok(direct);
+        };
+        let environment = context.settings.environment();
+        let onions = match Onions::load(&environment.state_folder()) {
+            Ok(onions) => onions,
+            Err(error) => {
+                // Others are reached without it.
+                context.reporter.warn(&error.to_string());
+                return Ok(direct);
+            }
+        };
+        let Some((_, onion)) = onions.find(destination.host()) else {
+            return Ok(Way {
+                onion: destination.is_onion(),
+                ..direct
+            });
+        };
+        // Those who wait at the same time share one Tor.
+        let say = |text: &str| context.reporter.say(&format!("{host}: Tor: {text}"));
+        onions::ready(environment, &onions, onion, say)
+            .await
+            .map_err(|source| ReachError::Tor {
+                host: host.to_owned(),
+                source,
+            })?;
+        let config = onions::config_file(environment, &onions, self.config.as_deref())?;
+        let limit = self.limit.unwrap_or(ONION_LIMIT);
+        Ok(Way {
+            options: self
+                .options
+                .clone()
+                .ssh_config(config)
+                .connect_deadline(limit),
+            limit: limit + Duration::from_secs(5),
+            onion: true,
+        })
+    }
+}
+
 type Reached = (Arc<dyn Remote>, Option<String>);
 
-async fn connect(host: &str, options: &SshOptions) -> Result<Reached, ReachError> {
+async fn connect(host: &str, way: &Way) -> Result<Reached, ReachError> {
     if host == LOCAL {
         return Ok((Arc::new(Local::new()), None));
     }
     let destination: Destination = host.parse()?;
-    // An alias of ssh_config does not resolve, which is no mistake.
-    if let Ok(mut addresses) = tokio::net::lookup_host((destination.host(), 22)).await
+    // An alias of ssh_config does not resolve, which is no mistake. An onion service's address is not
+    // to be told to a name server.
+    if !way.onion
+        && let Ok(mut addresses) = tokio::net::lookup_host((destination.host(), 22)).await
         && let Some(address) = addresses.find(|a| a.ip().is_loopback())
     {
         return Err(ReachError::Loopback {
@@ -130,7 +202,7 @@ async fn connect(host: &str, options: &SshOptions) -> Result<Reached, ReachError
             address: address.ip(),
         });
     }
-    let ssh = Ssh::connect(&destination, options).await?;
+    let ssh = Ssh::connect(&destination, &way.options).await?;
     let new_key = ssh
         .host_key()
         .filter(|key| key.added)

@@ -10,9 +10,11 @@ use bcm_core::lock::LockError;
 use bcm_hub_sync::store::StoreError;
 use bcm_hub_sync::sync::SyncError;
 use bcm_hub_sync::zdb::client::ClientError;
+use bcm_ssh::onion::tor::TorError;
 use serde::Serialize;
 
 use crate::exit_code::ExitCode;
+use crate::onions::TOR_HINT;
 use crate::printer::PrintError;
 use crate::settings::SettingsError;
 use crate::settings::file::{FileError, Mistake};
@@ -211,6 +213,9 @@ fn hint_for(error: &(dyn Error + 'static)) -> Option<String> {
             "one process at a time writes to a data folder; wait for it, or use another --data"
                 .to_owned(),
         );
+    }
+    if let Some(TorError::Ended(_) | TorError::Late { .. }) = find(error) {
+        return Some(TOR_HINT.to_owned());
     }
     if let Some(SyncError::Held { .. }) = find(error) {
         return Some("`bcm hub snapshot release` lets syncs go on".to_owned());

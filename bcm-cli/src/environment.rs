@@ -15,6 +15,8 @@ pub(crate) struct Environment {
     pub(crate) variables: BTreeMap<String, String>,
     /// The folder that relative paths start from.
     pub(crate) folder: PathBuf,
+    /// This program, for other programs to run.
+    pub(crate) program: PathBuf,
     /// Whether messages go to a terminal that can move its cursor.
     pub(crate) terminal: bool,
     /// Whether the process may do everything on this machine.
@@ -36,6 +38,8 @@ impl Environment {
             terminal: std::io::stderr().is_terminal() && !dumb,
             // Without a current folder (it was removed), relative paths fail where they are used.
             folder: std::env::current_dir().unwrap_or_default(),
+            // Where it cannot be told, by its name.
+            program: std::env::current_exe().unwrap_or_else(|_| "bcm".into()),
             root: rustix::process::geteuid().is_root(),
             variables,
         }
@@ -107,6 +111,7 @@ mod tests {
                 .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
                 .collect(),
             folder: "/here".into(),
+            program: "bcm".into(),
             terminal: true,
             root,
         }

@@ -14,6 +14,7 @@ mod environment;
 mod exit_code;
 mod interrupt;
 mod logging;
+mod onions;
 mod printer;
 mod registry;
 mod reporter;

@@ -139,6 +139,14 @@ pub enum ConnectError {
         /// What ssh says.
         message: String,
     },
+    /// A proxy that says why, as [`PROXY_SAYS`](crate::onion::PROXY_SAYS) has it, found no way.
+    #[error("cannot reach {host}: {message}")]
+    Proxy {
+        /// The host.
+        host: String,
+        /// What the proxy says.
+        message: String,
+    },
     /// A file of ssh's own configuration is wrong.
     #[error("ssh cannot use its configuration: {0}")]
     Configuration(String),

@@ -41,6 +41,7 @@ mod files;
 mod forward;
 mod host_keys;
 mod local;
+pub mod onion;
 mod output;
 mod remote;
 mod session;

@@ -17,7 +17,7 @@ pub(crate) enum HostCommand {
     /// Make a fresh machine one that a cluster can be made of
     ///
     /// A user who may use sudo, with your key; packages; a clock that is kept; sshd that takes keys
-    /// only. Running it again does nothing where nothing is to be done. It notes what it changes in
+    /// only; on request, an onion service for SSH. Running it again does nothing where nothing is to be done. It notes what it changes in
     /// /var/lib/bcm-host there, and `--undo` takes that back.
     Prepare(PrepareCommand),
 }
@@ -85,8 +85,29 @@ pub(crate) struct PrepareCommand {
     #[arg(long)]
     pub(crate) unattended_upgrades: bool,
 
+    /// Serve SSH as a Tor onion service, too, which only the holder of a client's key can find
+    ///
+    /// The key is made here, and the machine sees its public half alone. It is shown once, at the end,
+    /// unless --onion-key names a file for it; `bcm ssh add-onion` takes it.
+    #[arg(long)]
+    pub(crate) onion: bool,
+
+    /// Keep the client's key in this file, which only you may read, instead of showing it
+    ///
+    /// A key that is there already is used; else one is made.
+    #[arg(long, value_name = "FILE", requires = "onion")]
+    pub(crate) onion_key: Option<PathBuf>,
+
+    /// Let another client's key take the place of the one that was given before
+    #[arg(long, requires = "onion")]
+    pub(crate) rotate_onion_key: bool,
+
+    /// How long to wait until the onion service can be found, in seconds
+    #[arg(long, value_name = "SECONDS", default_value_t = 180, requires = "onion", value_parser = clap::value_parser!(u32).range(1..=3600))]
+    pub(crate) onion_wait: u32,
+
     /// Take back what was changed
-    #[arg(long, conflicts_with_all = ["key", "engine", "storage", "no_time_sync", "unattended_upgrades"])]
+    #[arg(long, conflicts_with_all = ["key", "engine", "storage", "no_time_sync", "unattended_upgrades", "onion"])]
     pub(crate) undo: bool,
 
     /// Show what would be changed, and change nothing

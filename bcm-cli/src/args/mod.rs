@@ -16,6 +16,7 @@ pub(crate) mod global;
 pub(crate) mod host;
 pub(crate) mod hub;
 pub(crate) mod snapshot;
+pub(crate) mod ssh;
 pub(crate) mod stack;
 
 use std::path::PathBuf;
@@ -60,6 +61,8 @@ pub(crate) enum Command {
     #[command(subcommand)]
     Host(host::HostCommand),
     #[command(subcommand)]
+    Ssh(ssh::SshCommand),
+    #[command(subcommand)]
     Stack(stack::StackCommand),
     #[command(subcommand)]
     Dns(dns::DnsCommand),
@@ -97,7 +100,7 @@ fn decorate(mut command: clap::Command, section: &'static str) -> clap::Command 
         _ => section,
     };
     // Its flags say themselves where they are in `[cluster]`, which is read in one piece.
-    if matches!(command.get_name(), "cluster" | "host") {
+    if matches!(command.get_name(), "cluster" | "host" | "ssh") {
         return command;
     }
     let flags: Vec<(clap::Id, String)> = command

@@ -11,6 +11,7 @@ mod hub;
 mod info;
 mod man;
 pub(crate) mod serving;
+mod ssh;
 mod stack;
 mod stack_bootstrap;
 mod stack_render;
@@ -89,6 +90,7 @@ pub(crate) fn run(context: &Context, cli: Cli) -> Result<ExitCode, Failure> {
         Command::Bootstrap(command) => bootstrap::run(context, &command),
         Command::Cluster(command) => cluster::run(context, &command),
         Command::Host(command) => host::run(context, &command),
+        Command::Ssh(command) => ssh::run(context, command),
         Command::Stack(command) => stack::run(context, &command),
         Command::Dns(command) => dns::run(context, &command),
         Command::Flist(command) => flist::run(context, &command),

@@ -270,6 +270,7 @@ mod tests {
                     .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
                     .collect(),
                 folder: "/here".into(),
+                program: "bcm".into(),
                 root: true,
                 terminal: false,
             },

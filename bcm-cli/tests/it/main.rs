@@ -15,5 +15,6 @@ mod manual;
 mod render;
 mod running;
 mod sandbox;
+mod ssh;
 mod stack;
 mod usage;

@@ -7,6 +7,8 @@ mod machine;
 mod parse;
 pub mod prepare;
 mod socket;
+pub mod tor_client;
+mod torrc;
 
 pub(crate) use engine::storage_packages;
 pub use engine::{EnginePackages, engine_packages};

@@ -1,6 +1,6 @@
 //! What ssh's words mean (OpenSSH 8.5 to 10, `LC_ALL=C`, `-v`).
 
-use crate::{ConnectError, HostKey, HostKeyPolicy};
+use crate::{ConnectError, HostKey, HostKeyPolicy, onion::PROXY_SAYS};
 
 /// ssh's stderr: what it says to everybody, and what it says for debugging.
 #[derive(Debug, Default)]
@@ -105,6 +105,12 @@ pub(super) fn interpret(
         if let Some(line) = transcript.find(part) {
             return ConnectError::Configuration(line.to_owned());
         }
+    }
+    if let Some(line) = transcript.find(PROXY_SAYS) {
+        return ConnectError::Proxy {
+            host: host(),
+            message: line.trim_start_matches(PROXY_SAYS).to_owned(),
+        };
     }
     if let Some(error) = host_key_error(transcript, destination, policy) {
         return error;

@@ -28,8 +28,9 @@ const PROGRAMS: &[(&str, &str)] = &[
     ("setpriv", "util-linux"),
 ];
 
-/// What no lab needs, but other tests that run where labs do: bcm-ssh's have an sshd on loopback.
-const EXTRA_PROGRAMS: &[(&str, &str)] = &[("sshd", "openssh-server")];
+/// What no lab needs, but other tests that run where labs do: bcm-ssh's have an sshd on loopback, and
+/// the onion services' a Tor network of their own.
+const EXTRA_PROGRAMS: &[(&str, &str)] = &[("sshd", "openssh-server"), ("tor", "tor")];
 
 /// One thing that is needed and missing.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -205,6 +206,7 @@ pub fn install(say: &dyn Fn(&str)) -> Result<Vec<&'static str>, LabError> {
         let units: &[(&str, &[&str])] = &[
             ("lxd", &["lxd.socket", "lxd-containers.service"]),
             ("openssh-server", &["ssh.service"]),
+            ("tor", &["tor.service"]),
         ];
         for (package, units) in units {
             if packages.contains(package) {

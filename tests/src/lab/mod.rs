@@ -30,6 +30,7 @@ mod release;
 mod subnet;
 pub mod supervisor;
 mod teardown;
+mod tor;
 
 pub use error::LabError;
 pub use handle::{Lab, LabOptions, Lifetime};
@@ -39,3 +40,4 @@ pub use process::Captured;
 pub use record::{LabRecord, MachineRecord};
 pub use release::Release;
 pub use teardown::{Found, LabState, find, sweep, take_down};
+pub use tor::TorNetwork;

@@ -10,6 +10,7 @@ mod cluster;
 mod engines;
 mod image;
 mod machines;
+mod onion;
 mod operator;
 mod prepare;
 mod shared;
@@ -30,6 +31,7 @@ fn tests() -> Vec<Test> {
         machines::TESTS,
         ssh::TESTS,
         prepare::TESTS,
+        onion::TESTS,
         cleanup::TESTS,
         cluster::TESTS,
         engines::TESTS,

@@ -1,5 +1,7 @@
 //! `bcm host prepare`.
 
+mod onion;
+
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -7,9 +9,12 @@ use std::time::Duration;
 use bcm_lxd::cluster::{EngineChoice, StorageDriver};
 use bcm_lxd::host::Machine;
 use bcm_lxd::host::prepare::{
-    InvalidKey, Mode, PrepareError, PrepareSpec, Prepared, PublicKey, confirm, prepare, undo,
+    InvalidKey, Mode, OnionClient, PrepareError, PrepareSpec, Prepared, PublicKey, await_onion,
+    confirm, onion_given, prepare, undo,
 };
 use serde::Serialize;
+
+use self::onion::{Client, Served};
 
 use crate::args::host::PrepareCommand;
 use crate::commands::Context;
@@ -32,6 +37,9 @@ struct Answer {
     prepared: Prepared,
     /// How to reach the machine from now on.
     reach: Option<String>,
+    /// How to reach it through Tor.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    onion: Option<Served>,
 }
 
 /// No key can be read.
@@ -50,7 +58,10 @@ pub(super) async fn run(context: &Context, args: &PrepareCommand) -> Result<Exit
     let Some(host) = args.host.clone() else {
         let script = match args.undo {
             true => PrepareSpec::undo_script(),
-            false => spec(context, args)?.script(),
+            false => {
+                let client = Client::for_script(context, args)?;
+                spec(context, args, client.as_ref())?.script()
+            }
         };
         context.printer.raw(script.as_bytes())?;
         return Ok(ExitCode::Done);
@@ -59,35 +70,58 @@ pub(super) async fn run(context: &Context, args: &PrepareCommand) -> Result<Exit
         true => Mode::DryRun,
         false => Mode::Apply,
     };
-    let (prepared, reach) = if args.undo {
-        let machine = connect(context, &Reach::new(context, &args.reach, None), &host).await?;
-        let prepared = undo(machine.remote().as_ref(), mode).await;
-        (prepared.map_err(|error| failure(context, error))?, None)
-    } else {
-        let spec = spec(context, args)?;
-        let machine = connect(context, &Reach::new(context, &args.reach, None), &host).await?;
-        let prepared = prepare(machine.remote().as_ref(), &spec, mode).await;
-        let prepared = prepared.map_err(|error| failure(context, error))?;
-        let reach = match (mode, host.as_str()) {
-            (Mode::DryRun, _) => None,
-            (Mode::Apply, LOCAL) => {
-                // Nobody can be locked out of the machine that they sit at.
-                confirm(machine.remote().as_ref())
-                    .await
-                    .map_err(Failure::new)?;
-                None
-            }
-            (Mode::Apply, _) => Some(come_back(context, args, &host, &spec).await?),
-        };
-        (prepared, reach)
-    };
-    context.printer.show(&Answer {
-        host,
+    let mut answer = Answer {
+        host: host.clone(),
         dry_run: args.dry_run,
         undo: args.undo,
-        prepared,
-        reach,
-    })?;
+        prepared: Prepared::default(),
+        reach: None,
+        onion: None,
+    };
+    if args.undo {
+        onion::refuse_its_own_way(context, &host)?;
+        let machine = connect(context, &Reach::new(context, &args.reach, None), &host).await?;
+        let prepared = undo(machine.remote().as_ref(), mode).await;
+        answer.prepared = prepared.map_err(|error| failure(context, error))?;
+        context.printer.show(&answer)?;
+        return Ok(ExitCode::Done);
+    }
+    let client = Client::wanted(context, args)?;
+    let spec = spec(context, args, client.as_ref())?;
+    let machine = connect(context, &Reach::new(context, &args.reach, None), &host).await?;
+    let prepared = prepare(machine.remote().as_ref(), &spec, mode).await;
+    answer.prepared = prepared.map_err(|error| failure(context, error))?;
+    match (mode, host.as_str()) {
+        (Mode::DryRun, _) => {}
+        (Mode::Apply, LOCAL) => {
+            // Nobody can be locked out of the machine that they sit at.
+            confirm(machine.remote().as_ref())
+                .await
+                .map_err(Failure::new)?;
+        }
+        (Mode::Apply, _) => answer.reach = Some(come_back(context, args, &host, &spec).await?),
+    }
+    let mut given = None;
+    if let (Mode::Apply, Some(client)) = (mode, client) {
+        let limit = Duration::from_secs(args.onion_wait.into());
+        let remote = machine.remote();
+        let say = "waiting until the onion service can be found";
+        context.reporter.say(say);
+        let address = await_onion(remote.as_ref(), limit)
+            .await
+            .map_err(|error| failure(context, error))?;
+        let outcome = answer.prepared.client.unwrap_or(OnionClient::Kept);
+        let (served, shown) = client.served(&address, outcome, &spec);
+        answer.onion = Some(served);
+        given = shown.then_some(remote);
+    }
+    context.printer.show(&answer)?;
+    if let Some(remote) = given {
+        // From here on, it is in its owner's hands.
+        onion_given(remote.as_ref())
+            .await
+            .map_err(|error| failure(context, error))?;
+    }
     Ok(ExitCode::Done)
 }
 
@@ -141,12 +175,20 @@ fn failure(context: &Context, error: PrepareError) -> Failure {
     }
     let hint = match &error {
         PrepareError::Refused { changed, .. } if changed.is_empty() => "nothing was changed",
+        PrepareError::Silent { .. } => {
+            "all else is done, and Tor goes on trying: run the same command again to wait longer \
+             (--onion-wait), or with --undo to take it back"
+        }
         _ => "run the same command again to go on, or with --undo to take it back",
     };
     Failure::new(error).with_hint(hint)
 }
 
-fn spec(context: &Context, args: &PrepareCommand) -> Result<PrepareSpec, Failure> {
+fn spec(
+    context: &Context,
+    args: &PrepareCommand,
+    client: Option<&Client>,
+) -> Result<PrepareSpec, Failure> {
     let mut spec = PrepareSpec::new(keys(context, &args.key).map_err(|error| {
         Failure::new(error)
             .with_hint(
@@ -159,6 +201,7 @@ fn spec(context: &Context, args: &PrepareCommand) -> Result<PrepareSpec, Failure
     spec.storage = args.storage.map_or(StorageDriver::Dir, Into::into);
     spec.time_sync = !args.no_time_sync;
     spec.unattended_upgrades = args.unattended_upgrades;
+    spec.onion = client.map(|client| client.spec(args.rotate_onion_key));
     Ok(spec)
 }
 
@@ -212,6 +255,9 @@ impl Show for Answer {
         if let Some(reach) = &self.reach {
             writeln!(out, "ready: bcm cluster create --host {reach}")?;
         }
-        Ok(())
+        match &self.onion {
+            Some(onion) => onion.text(out, &self.host),
+            None => Ok(()),
+        }
     }
 }

@@ -10,12 +10,15 @@ use bcm_ssh::{Command, Privilege, Remote, RunError};
 use serde::Serialize;
 
 use super::install::PACKAGES;
+use super::torrc::TORRC;
 
 mod key;
+mod onion;
 mod spec;
 
 pub use key::{InvalidKey, PublicKey};
-pub use spec::{InvalidUser, PrepareSpec, UserName};
+pub use onion::{await_onion, onion_given};
+pub use spec::{InvalidUser, OnionSpec, PrepareSpec, UserName};
 
 const PREPARE: &str = include_str!("prepare.sh");
 const UNDO: &str = include_str!("undo.sh");
@@ -42,6 +45,20 @@ pub struct Prepared {
     pub changes: Vec<String>,
     /// What was left as it is, and why.
     pub kept: Vec<String>,
+    /// Whose key opens the onion service, where one was wanted.
+    #[serde(skip)]
+    pub client: Option<OnionClient>,
+}
+
+/// Whose key opens the onion service.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OnionClient {
+    /// The wanted one, since this run.
+    New,
+    /// The wanted one, since before.
+    Same,
+    /// Another one, which was given to somebody before and not to be replaced.
+    Kept,
 }
 
 /// A machine could not be prepared, or that not be taken back.
@@ -73,6 +90,29 @@ pub enum PrepareError {
         /// What it had changed by then.
         changed: Vec<String>,
     },
+    /// The onion service is set up, and nobody can find it yet.
+    #[error(
+        "{host}: the onion service was not announced within {} s: {state}{}",
+        limit.as_secs(),
+        last_words(said)
+    )]
+    Silent {
+        /// The machine.
+        host: String,
+        /// The deadline.
+        limit: Duration,
+        /// How far Tor came.
+        state: String,
+        /// What Tor said last.
+        said: String,
+    },
+}
+
+fn last_words(said: &str) -> String {
+    match said.trim() {
+        "" => String::new(),
+        said => format!("; Tor said last:\n{said}"),
+    }
 }
 
 impl PrepareSpec {
@@ -82,8 +122,13 @@ impl PrepareSpec {
     pub fn script(&self) -> String {
         format!(
             "#!/bin/sh\n# Prepares this machine for BCM. Run it as root; run it again as often as you like.\n\
-             {}{PACKAGES}\n{PREPARE}",
-            self.variables(Mode::Apply, false)
+             {}{PACKAGES}\n{TORRC}\n{}\n{PREPARE}\n{}",
+            self.variables(Mode::Apply, false),
+            onion::SERVE,
+            match self.onion {
+                Some(_) => onion::wait_script(onion::CONSOLE_LIMIT),
+                None => String::new(),
+            }
         )
     }
 
@@ -92,7 +137,7 @@ impl PrepareSpec {
     pub fn undo_script() -> String {
         format!(
             "#!/bin/sh\n# Takes back what preparing this machine for BCM changed. Run it as root.\n\
-             dry=no\n{PACKAGES}\n{UNDO}"
+             dry=no\n{PACKAGES}\n{TORRC}\n{UNDO}"
         )
     }
 }
@@ -106,7 +151,11 @@ pub async fn prepare(
     spec: &PrepareSpec,
     mode: Mode,
 ) -> Result<Prepared, PrepareError> {
-    let script = format!("{}{PACKAGES}\n{PREPARE}", spec.variables(mode, true));
+    let script = format!(
+        "{}{PACKAGES}\n{TORRC}\n{}\n{PREPARE}",
+        spec.variables(mode, true),
+        onion::SERVE
+    );
     run(remote, script).await
 }
 
@@ -128,7 +177,7 @@ pub async fn undo(remote: &dyn Remote, mode: Mode) -> Result<Prepared, PrepareEr
         Mode::DryRun => "yes",
         Mode::Apply => "no",
     };
-    run(remote, format!("dry={dry}\n{PACKAGES}\n{UNDO}")).await
+    run(remote, format!("dry={dry}\n{PACKAGES}\n{TORRC}\n{UNDO}")).await
 }
 
 async fn run(remote: &dyn Remote, script: String) -> Result<Prepared, PrepareError> {
@@ -168,6 +217,9 @@ fn parse(stdout: &str) -> (Prepared, Option<String>) {
         match line.split_once('\t') {
             Some(("did" | "would", what)) => prepared.changes.push(what.trim().to_owned()),
             Some(("kept", what)) => prepared.kept.push(what.to_owned()),
+            Some(("client", "new")) => prepared.client = Some(OnionClient::New),
+            Some(("client", "same")) => prepared.client = Some(OnionClient::Same),
+            Some(("client", "kept")) => prepared.client = Some(OnionClient::Kept),
             Some(("refused", why)) => refused = Some(why.to_owned()),
             // What sshd and others say goes on over several lines.
             None => {

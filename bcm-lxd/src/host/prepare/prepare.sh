@@ -49,6 +49,9 @@ if command -v sshd >/dev/null 2>&1; then
     mkdir -p /run/sshd
     broken=$(sshd -t 2>&1) || refuse "its sshd_config is broken, and was so before: $broken"
 fi
+if [ "$onion" = yes ] && command -v tor >/dev/null 2>&1 && [ -e "$torrc" ] && ! tor_accepts "$torrc"; then
+    refuse "its torrc is broken, and was so before: $said"
+fi
 free=$(df -Pk /var | awk 'NR == 2 { print $4 }')
 [ "$free" -gt 524288 ] || refuse "only $((free / 1024)) MiB free in /var; make room for packages first"
 if ! getent passwd "$user" >/dev/null && getent group "$user" >/dev/null; then
@@ -65,12 +68,15 @@ if [ "$time_sync" = yes ]; then
     if [ "$synced" = no ]; then want="$want systemd-timesyncd"; fi
 fi
 if [ "$unattended" = yes ]; then want="$want unattended-upgrades"; fi
+if [ "$onion" = yes ]; then want="$want tor"; fi
 missing=
 for package in $want; do
     is_installed "$package" || missing="$missing $package"
 done
 if [ -n "$missing" ] || [ -e "$notes/packages.before" ]; then
     if todo "install$missing"; then
+        # It would go with the package, though it came before that.
+        if [ "$onion" = yes ] && ! is_installed tor && [ -e "$torrc" ]; then note "torrc-kept $torrc"; fi
         # shellcheck disable=SC2086
         bring_packages $missing
     fi
@@ -146,6 +152,8 @@ printf '%s\n' "$keys" | while read -r key; do
         fi
     fi
 done
+
+if [ "$onion" = yes ]; then serve_onion; fi
 
 # sshd, last: by now the key works.
 content="$mark

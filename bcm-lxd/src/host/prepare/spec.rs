@@ -3,6 +3,8 @@
 use std::fmt;
 use std::str::FromStr;
 
+use bcm_ssh::onion::ClientPublicKey;
+
 use crate::cluster::{EngineChoice, StorageDriver};
 
 use super::{Mode, PublicKey};
@@ -23,6 +25,8 @@ pub struct PrepareSpec {
     pub time_sync: bool,
     /// Whether security updates are installed every day; no by default.
     pub unattended_upgrades: bool,
+    /// Whether SSH is served as an onion service, too; no by default.
+    pub onion: Option<OnionSpec>,
 }
 
 impl PrepareSpec {
@@ -36,6 +40,7 @@ impl PrepareSpec {
             storage: StorageDriver::Dir,
             time_sync: true,
             unattended_upgrades: false,
+            onion: None,
         }
     }
 
@@ -54,9 +59,18 @@ impl PrepareSpec {
             StorageDriver::Lvm => "lvm2 thin-provisioning-tools",
         };
         let yes = |value| if value { "yes" } else { "no" };
+        let onion = match &self.onion {
+            None => "onion=no\n".to_owned(),
+            Some(onion) => format!(
+                "onion=yes\nonion_client={}\nonion_given={}\nonion_rotate={}\n",
+                onion.client,
+                yes(onion.given),
+                yes(onion.replace),
+            ),
+        };
         format!(
             "dry={}\nconfirm={}\nuser='{}'\ngroup={group}\nkeys='{}'\npackages_wanted='{packages}'\n\
-             time_sync={}\nunattended={}\n",
+             time_sync={}\nunattended={}\n{onion}",
             yes(mode == Mode::DryRun),
             yes(confirm),
             self.user,
@@ -65,6 +79,18 @@ impl PrepareSpec {
             yes(self.unattended_upgrades),
         )
     }
+}
+
+/// How SSH is served as an onion service.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OnionSpec {
+    /// Who may find it. The machine never sees the secret half.
+    pub client: ClientPublicKey,
+    /// Whether the secret half is in its owner's hands already. Otherwise [`super::onion_given`] has
+    /// to follow, or the next run puts another key in the place of this one.
+    pub given: bool,
+    /// Whether this key takes the place of one that was given before.
+    pub replace: bool,
 }
 
 /// The name of a user, as Debian's `useradd` takes it: a letter or `_`, then letters, digits, `_`

@@ -45,6 +45,13 @@ fn names_of_users_are_what_useradd_takes() {
 fn scripts_are_whole_for_a_posix_shell() {
     let mut spec = PrepareSpec::new(vec![KEY.parse().unwrap(), KEY.parse().unwrap()]);
     spec.unattended_upgrades = true;
+    let key = bcm_ssh::onion::ClientKey::generate().unwrap();
+    spec.onion = Some(OnionSpec {
+        client: key.public(),
+        given: true,
+        replace: false,
+    });
+    assert!(!spec.script().contains(&**key.reveal()));
     for script in [spec.script(), PrepareSpec::undo_script()] {
         let mut shell = Command::new("sh")
             .arg("-n")
@@ -65,5 +72,7 @@ fn what_a_script_says_is_understood() {
         parse("did\tinstall sudo\nkept\tthe group lxd\nnoise\nrefused\tbroken: line 3\nline 4\n");
     assert_eq!(prepared.changes, ["install sudo"]);
     assert_eq!(prepared.kept, ["the group lxd"]);
+    let (prepared, _) = parse("client\tkept\n");
+    assert_eq!(prepared.client, Some(OnionClient::Kept));
     assert_eq!(refused.unwrap(), "broken: line 3\nline 4");
 }

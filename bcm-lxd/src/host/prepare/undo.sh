@@ -48,6 +48,18 @@ sed -n '1!G;h;$p' "$notes/made" | while read -r kind name rest; do
             rm -f "$notes/keys"
         fi
         ;;
+    torrc)
+        if { [ -n "$(tor_drop_in "$name")" ] || grep -qs "^# >>> bcm $name" "$torrc"; } &&
+            todo "take the onion service out of Tor's settings"; then
+            tor_unset "$name"
+            if tor_runs; then tor_apply || true; fi
+        fi
+        ;;
+    onion)
+        if [ -e "$name" ] && todo "remove $name, and with it the onion service's address and keys"; then
+            rm -rf "$name"
+        fi
+        ;;
     unit)
         if systemctl is-enabled -q "$name" 2>/dev/null && todo "disable $name"; then
             systemctl disable --now "$name" >/dev/null 2>&1 || true
@@ -84,9 +96,32 @@ if [ "$dry" = yes ]; then
     exit 0
 fi
 note_packages
+# Those who have come to use Tor keep it, with their services' keys.
+if grep -qxF tor "$notes/packages" 2>/dev/null && grep -qsi '^[[:space:]]*HiddenServiceDir' "$torrc"; then
+    printf 'kept\t%s\n' "the package tor and what it needs: there are other onion services in $torrc"
+    for package in $(cat "$notes/packages"); do
+        if apt-get -s purge "$package" 2>/dev/null | grep -q '^Purg tor '; then
+            grep -vxF -- "$package" "$notes/packages" >"$notes/packages.new" || true
+            mv "$notes/packages.new" "$notes/packages"
+        fi
+    done
+    # Neither does its user go.
+    for file in passwd group; do
+        if [ -e "$notes/$file" ]; then
+            grep -vx 'debian-tor' "$notes/$file" >"$notes/$file.new" || true
+            mv "$notes/$file.new" "$notes/$file"
+        fi
+    done
+fi
 if [ -s "$notes/packages" ]; then
     printf 'did\tpurge %s\n' "$(tr '\n' ' ' <"$notes/packages")"
+    kept=$(sed -n 's/^torrc-kept //p' "$notes/made")
+    if [ -n "$kept" ] && [ -e "$kept" ]; then cp -p "$kept" "$notes/torrc"; fi
     purge_packages
+    if [ -e "$notes/torrc" ]; then
+        mkdir -p "${kept%/*}"
+        cp -p "$notes/torrc" "$kept"
+    fi
     forget_accounts
 fi
 rm -rf "$notes"

@@ -17,6 +17,18 @@ const SHOWN: &str = "OpenSSH_9.2p1 Debian-2+deb12u7, OpenSSL 3.0.17 1 Jul 2025\r
     debug1: Server host key: ssh-ed25519 SHA256:new\r\n";
 
 #[test]
+fn a_proxy_that_says_why_is_believed() {
+    let error = strict(
+        "debug1: Executing proxy command: exec bcm\r\nbcm-proxy: no Tor answers\n\
+         kex_exchange_identification: Connection closed by remote host\r\n",
+    );
+    assert!(
+        matches!(&error, ConnectError::Proxy { message, .. } if message == "no Tor answers"),
+        "{error:?}"
+    );
+}
+
+#[test]
 fn addresses_and_ports() {
     let error = strict("ssh: Could not resolve hostname nodex: Name or service not known\r\n");
     assert!(
