@@ -10,6 +10,7 @@ use bcm_core::lock::LockError;
 use bcm_hub_sync::store::StoreError;
 use bcm_hub_sync::sync::SyncError;
 use bcm_hub_sync::zdb::client::ClientError;
+use bcm_ssh::ForwardError;
 use bcm_ssh::onion::tor::TorError;
 use serde::Serialize;
 
@@ -217,6 +218,13 @@ fn hint_for(error: &(dyn Error + 'static)) -> Option<String> {
     if let Some(TorError::Ended(_) | TorError::Late { .. }) = find(error) {
         return Some(TOR_HINT.to_owned());
     }
+    if let Some(ForwardError::Denied { .. }) = find(error) {
+        return Some(
+            "log in there as root, as a user who may use sudo without a password, or as one in the \
+             engine's group; `bcm host prepare` makes such a user"
+                .to_owned(),
+        );
+    }
     if let Some(SyncError::Held { .. }) = find(error) {
         return Some("`bcm hub snapshot release` lets syncs go on".to_owned());
     }
@@ -306,6 +314,16 @@ mod tests {
              because: /d/lock is in use by another process (process 7)\n\
              hint: one process at a time writes to a data folder; wait for it, or use another --data\n"
         );
+    }
+
+    #[test]
+    fn an_engine_that_lets_the_user_not_in_names_sudo() {
+        let failure = Failure::new(ForwardError::Denied {
+            host: "node1".to_owned(),
+            path: "/run/unix.socket".into(),
+        });
+        let text = failure.report().text(false);
+        assert!(text.contains("sudo without a password"), "{text}");
     }
 
     #[test]
