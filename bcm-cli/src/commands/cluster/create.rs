@@ -9,6 +9,7 @@ use bcm_lxd::cluster::{
 use bcm_lxd::host::{Machine, MachineError};
 use serde::Serialize;
 
+use super::status::survives;
 use super::{Chosen, ask, keep_log, with_log};
 use crate::args::cluster::{AddCommand, Driver, SpecArgs};
 use crate::commands::Context;
@@ -47,11 +48,9 @@ impl Show for Created<'_> {
         for (step, seconds) in self.done {
             writeln!(out, "{seconds:6.1} s  {step}")?;
         }
-        let survives = match self.survives_losses {
-            Some(1) => "survives 1 more loss".to_owned(),
-            Some(n) => format!("survives {n} more losses"),
-            None => "without quorum".to_owned(),
-        };
+        let survives = self
+            .survives_losses
+            .map_or_else(|| "without quorum".to_owned(), survives);
         writeln!(
             out,
             "cluster {} ({}): {n} changes; {}, {survives}",

@@ -21,6 +21,15 @@ struct Status {
     health: Health,
 }
 
+/// How many more members may be lost, for people.
+pub(super) fn survives(losses: usize) -> String {
+    match losses {
+        0 => "survives no more loss".to_owned(),
+        1 => "survives 1 more loss".to_owned(),
+        n => format!("survives {n} more losses"),
+    }
+}
+
 impl Show for Status {
     fn text(&self, out: &mut dyn Write) -> io::Result<()> {
         let health = &self.health;
@@ -29,12 +38,9 @@ impl Show for Status {
             (false, true) => "DEGRADED",
             (false, false) => "QUORUM LOST",
         };
-        let survives = match health.survives_losses {
-            Some(0) => "survives no more loss".to_owned(),
-            Some(1) => "survives 1 more loss".to_owned(),
-            Some(n) => format!("survives {n} more losses"),
-            None => "cannot be changed".to_owned(),
-        };
+        let survives = health
+            .survives_losses
+            .map_or_else(|| "cannot be changed".to_owned(), survives);
         writeln!(
             out,
             "cluster {} ({}): {state}, {survives}",

@@ -93,6 +93,9 @@ impl Pass<'_> {
                         self.name
                     );
                     self.namespace.progress.note(Level::Info, &text);
+                    if let Some(total) = total {
+                        self.namespace.progress.total(task, total);
+                    }
                     *self.memory.source(self.name) = super::memory::Source::default();
                     loops = Loops::default();
                     continue;

@@ -156,7 +156,6 @@ fn on_disk(mirror: &Mirror) -> u64 {
 
 #[test]
 fn killed_again_and_again() {
-    let kills = points();
     let (origin, mirror, _) = begin(true);
     // All that is sent are kernels, until they are all here.
     MODES.iter().for_each(|mode| origin.unlink(mode));
@@ -164,7 +163,8 @@ fn killed_again_and_again() {
     let sizes = kernels.values().map(|kernel| kernel.bytes.len() as u64);
     let all: u64 = sizes.sum::<u64>() - 100_000;
     // So much more than what else is sent that each sync gets on by half of it.
-    let step = (all / kills).max(8000);
+    let kills = points().min(all / 20_000);
+    let step = all / kills;
     let mut killed = 0;
     let finished = loop {
         let before = on_disk(&mirror);
