@@ -68,7 +68,8 @@ pub(crate) enum RegistryError {
     NoneActive,
 }
 
-fn list(names: &[String]) -> String {
+/// What there is to choose from, for people.
+pub(crate) fn list(names: &[String]) -> String {
     match names {
         [] => "none".to_owned(),
         names => names.join(", "),

@@ -78,18 +78,6 @@ pub struct ApiError {
     pub message: String,
 }
 
-/// An error with all its causes, for where one line of text is all that is kept.
-pub(crate) fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut next = error.source();
-    while let Some(cause) = next {
-        text.push_str(": ");
-        text.push_str(&cause.to_string());
-        next = cause.source();
-    }
-    text
-}
-
 impl LxdError {
     /// The daemon's own error, where it gave one.
     #[must_use]

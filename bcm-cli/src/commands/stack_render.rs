@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use bcm_stack::render::{
-    Change, ComposeOptions, RenderedFile, SystemdOptions, WriteError, compose, plan, systemd, write,
+    BaseImage, Change, RenderOptions, RenderedFile, WriteError, compose, plan, systemd, write,
 };
 use serde::Serialize;
 
@@ -14,7 +14,7 @@ use crate::args::stack::{ComposeCommand, RenderArgs, RenderCommand, SystemdComma
 use crate::diagnostics::Failure;
 use crate::exit_code::ExitCode;
 use crate::printer::{Show, table};
-use crate::settings::stack::{CertificatesError, domain, tls, variables};
+use crate::settings::stack::{CertificatesError, domain, tls, uses_files, variables};
 
 /// Where the project for Docker Compose has given certificates, in Caddy's container.
 const MOUNTED: (&str, &str) = ("/certs/fullchain.pem", "/certs/key.pem");
@@ -32,35 +32,36 @@ fn usage(error: impl std::error::Error + Send + Sync + 'static) -> Failure {
 }
 
 fn for_compose(context: &Context, args: &ComposeCommand) -> Result<ExitCode, Failure> {
-    let settings = &context.settings;
-    let render = &args.render;
-    let tls_of = |files| tls(settings, render.certificates, render.mail.as_ref(), files);
-    let tls = match tls_of(None) {
-        Err(CertificatesError::NoFiles) => tls_of(Some(MOUNTED)),
-        other => other,
-    };
-    let options = ComposeOptions::new(domain(settings, render.domain.as_ref())?)
-        .with_tls(tls.map_err(usage)?)
-        .with_settings(variables(settings).map_err(usage)?)
-        .with_folder(&render.folder)
-        .map_err(usage)?
-        .with_base(&args.base)
-        .map_err(usage)?;
+    let base = BaseImage::new(&args.base).map_err(usage)?;
+    let options = options(context, &args.render, Some(MOUNTED))?;
     let program = std::env::current_exe().map_err(Failure::new)?;
-    finish(context, render, &compose(&options), Some(&program))
+    let files = compose(&options, &base);
+    finish(context, &args.render, &files, Some(&program))
 }
 
 fn for_systemd(context: &Context, args: &SystemdCommand) -> Result<ExitCode, Failure> {
-    let settings = &context.settings;
-    let render = &args.render;
     let files = args.certificate.as_deref().zip(args.key.as_deref());
-    let tls = tls(settings, render.certificates, render.mail.as_ref(), files);
-    let options = SystemdOptions::new(domain(settings, render.domain.as_ref())?)
-        .with_tls(tls.map_err(usage)?)
+    let settings = &context.settings;
+    if files.is_some() && !uses_files(settings, args.render.certificates)? {
+        return Err(usage(CertificatesError::Unused));
+    }
+    let options = options(context, &args.render, files)?;
+    finish(context, &args.render, &systemd(&options), None)
+}
+
+/// `files` are the chain of certificates and its key, where such are used.
+fn options(
+    context: &Context,
+    args: &RenderArgs,
+    files: Option<(&str, &str)>,
+) -> Result<RenderOptions, Failure> {
+    let settings = &context.settings;
+    let tls = tls(settings, args.certificates, args.mail.as_ref(), files).map_err(usage)?;
+    RenderOptions::new(domain(settings, args.domain.as_ref())?)
+        .with_tls(tls)
         .with_settings(variables(settings).map_err(usage)?)
-        .with_folder(&render.folder)
-        .map_err(usage)?;
-    finish(context, render, &systemd(&options), None)
+        .with_folder(&args.folder)
+        .map_err(usage)
 }
 
 /// What was, or would be, written.

@@ -11,6 +11,7 @@ use bcm_ssh::onion::{ClientKey, OnionAddress};
 use serde::{Deserialize, Serialize};
 
 use super::OnionName;
+use crate::registry::list;
 
 /// All of them.
 #[derive(Debug)]
@@ -67,13 +68,6 @@ pub(crate) enum OnionError {
         list(known)
     )]
     Unknown { name: OnionName, known: Vec<String> },
-}
-
-fn list(names: &[String]) -> String {
-    match names {
-        [] => "none".to_owned(),
-        names => names.join(", "),
-    }
 }
 
 impl Onions {

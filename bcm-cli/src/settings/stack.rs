@@ -73,7 +73,18 @@ pub(crate) enum CertificatesError {
     Path(#[from] InvalidPath),
 }
 
-/// Where certificates come from; `files` are the chain and its key.
+/// Whether certificates are given as files.
+///
+/// # Errors
+/// The setting is wrong.
+pub(crate) fn uses_files(
+    settings: &Settings,
+    flag: Option<Certificates>,
+) -> Result<bool, SettingsError> {
+    Ok(settings.one(&key::STACK_CERTIFICATES, flag)? == Certificates::Files)
+}
+
+/// Where certificates come from; `files` are the chain and its key, where such are used.
 ///
 /// # Errors
 /// See [`CertificatesError`].
@@ -89,9 +100,8 @@ pub(crate) fn tls(
             Ok(Tls::Files(CertificateFiles::new(certificate, key)?))
         }
         (Certificates::Files, None) => Err(CertificatesError::NoFiles),
-        (_, Some(_)) => Err(CertificatesError::Unused),
-        (Certificates::Internal, None) => Ok(Tls::Internal),
-        (Certificates::Automatic, None) => {
+        (Certificates::Internal, _) => Ok(Tls::Internal),
+        (Certificates::Automatic, _) => {
             let mail = settings.maybe(&key::STACK_MAIL, mail.cloned())?;
             Ok(Tls::Automatic(mail))
         }

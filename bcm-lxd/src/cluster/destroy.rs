@@ -7,10 +7,11 @@ use futures_util::future::join_all;
 use serde::Serialize;
 
 use crate::client::{Client, ClientOptions};
-use crate::error::{LxdError, chain};
+use crate::error::LxdError;
 use crate::flavour::Flavour;
 use crate::host::{HostFacts, Machine, MachineError, remove};
 use crate::types::{ClusterMember, ClusterPut, Config};
+use bcm_core::cause::chain;
 
 use super::engine::installed;
 use super::observe::{NAME_KEY, engine_state};

@@ -1,10 +1,8 @@
 //! A project for Docker Compose.
 
-use super::environment::{self, Variable};
-use super::folder::Folder;
-use super::{InvalidFolder, RenderedFile, filled};
+use super::environment;
+use super::{RenderOptions, RenderedFile, filled};
 use crate::caddy::{self, Backends, Tls};
-use crate::domain::Domain;
 
 /// The image that the project's own are built from, where nothing else is said. It has to have
 /// `apt-get`, and a C library no older than the one that `bcm` was built with.
@@ -23,79 +21,39 @@ const USER: &str = "10900:10900";
 #[error("{0:?} is not the name of an image, such as {DEFAULT_BASE}")]
 pub struct InvalidImage(String);
 
-/// What a project is made from.
-#[derive(Debug, Clone)]
-pub struct ComposeOptions {
-    domain: Domain,
-    tls: Tls,
-    base: String,
-    folder: Folder,
-    set: Vec<Variable>,
+/// The name of the image that a project's own are built from. Default [`DEFAULT_BASE`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BaseImage(String);
+
+impl Default for BaseImage {
+    fn default() -> Self {
+        Self(DEFAULT_BASE.to_owned())
+    }
 }
 
-impl ComposeOptions {
-    /// For `domain`, with an authority of Caddy's own, on [`DEFAULT_BASE`], with its data under
-    /// `/srv/bcm`.
-    #[must_use]
-    pub fn new(domain: Domain) -> Self {
-        Self {
-            domain,
-            tls: Tls::Internal,
-            base: DEFAULT_BASE.to_owned(),
-            folder: Folder::default(),
-            set: Vec::new(),
-        }
-    }
-
-    /// The same with certificates from elsewhere. Given files are expected at
-    /// `/certs/fullchain.pem` and `/certs/key.pem` in Caddy's container, which is where the
-    /// project puts its folder `certs`.
-    #[must_use]
-    pub fn with_tls(self, tls: Tls) -> Self {
-        Self { tls, ..self }
-    }
-
-    /// The same, built from another image.
+impl BaseImage {
+    /// Checks that `name` can be one.
     ///
     /// # Errors
-    /// `base` is no name of an image.
-    pub fn with_base(self, base: &str) -> Result<Self, InvalidImage> {
+    /// It is no name of an image.
+    pub fn new(name: &str) -> Result<Self, InvalidImage> {
         let fits = |b: u8| b.is_ascii_alphanumeric() || b"._-/:@".contains(&b);
-        let begins = base
+        let begins = name
             .bytes()
             .next()
             .is_some_and(|b| b.is_ascii_alphanumeric());
-        match begins && base.bytes().all(fits) {
-            true => Ok(Self {
-                base: base.to_owned(),
-                ..self
-            }),
-            false => Err(InvalidImage(base.to_owned())),
+        match begins && name.bytes().all(fits) {
+            true => Ok(Self(name.to_owned())),
+            false => Err(InvalidImage(name.to_owned())),
         }
-    }
-
-    /// The same with its data in another folder of the host.
-    ///
-    /// # Errors
-    /// The path is not absolute, or has a character that means something to Compose.
-    pub fn with_folder(self, folder: &str) -> Result<Self, InvalidFolder> {
-        Ok(Self {
-            folder: Folder::new(folder)?,
-            ..self
-        })
-    }
-
-    /// The same with the operator's own settings of the mirror.
-    #[must_use]
-    pub fn with_settings(self, set: Vec<Variable>) -> Self {
-        Self { set, ..self }
     }
 }
 
 /// The project's files. The program `bcm` itself has to be put beside them, for the images are made
-/// of it.
+/// of it. Given certificates are expected at `/certs/fullchain.pem` and `/certs/key.pem` in Caddy's
+/// container, which is where the project puts its folder `certs`.
 #[must_use]
-pub fn compose(options: &ComposeOptions) -> Vec<RenderedFile> {
+pub fn compose(options: &RenderOptions, base: &BaseImage) -> Vec<RenderedFile> {
     let domain = &options.domain;
     let backends = Backends {
         hub: vec![format!("mirror:{HUB}")],
@@ -122,7 +80,7 @@ pub fn compose(options: &ComposeOptions) -> Vec<RenderedFile> {
     let words = [
         ("CERTIFICATES", note),
         ("DOMAIN", domain.as_str()),
-        ("BASE", &options.base),
+        ("BASE", &base.0),
         ("FOLDER", options.folder.as_str()),
         ("USER", USER),
         ("CERTS", certs),

@@ -4,13 +4,15 @@
 mod compose;
 mod environment;
 mod folder;
+mod options;
 mod systemd;
 mod write;
 
-pub use self::compose::{ComposeOptions, DEFAULT_BASE, InvalidImage, compose};
+pub use self::compose::{BaseImage, DEFAULT_BASE, InvalidImage, compose};
 pub use self::environment::{InvalidVariable, Variable};
 pub use self::folder::InvalidFolder;
-pub use self::systemd::{SystemdOptions, systemd};
+pub use self::options::RenderOptions;
+pub use self::systemd::systemd;
 pub use self::write::{Change, WriteError, plan, write};
 
 /// One file to be written.

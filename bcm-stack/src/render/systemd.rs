@@ -1,63 +1,16 @@
 //! Units for a plain host with systemd.
 
-use super::environment::{self, Variable};
-use super::folder::Folder;
-use super::{InvalidFolder, RenderedFile, filled};
-use crate::caddy::{self, Backends, Tls};
-use crate::domain::Domain;
+use super::environment;
+use super::{RenderOptions, RenderedFile, filled};
+use crate::caddy::{self, Backends};
 
 /// The ports on the host. Hub and Bootstrap are reached through Caddy.
 const HUB: &str = "127.0.0.1:8080";
 const BOOTSTRAP: &str = "127.0.0.1:8081";
 
-/// What the units are made from.
-#[derive(Debug, Clone)]
-pub struct SystemdOptions {
-    domain: Domain,
-    tls: Tls,
-    folder: Folder,
-    set: Vec<Variable>,
-}
-
-impl SystemdOptions {
-    /// For `domain`, with an authority of Caddy's own and its data in `/srv/bcm`.
-    #[must_use]
-    pub fn new(domain: Domain) -> Self {
-        Self {
-            domain,
-            tls: Tls::Internal,
-            folder: Folder::default(),
-            set: Vec::new(),
-        }
-    }
-
-    /// The same with certificates from elsewhere.
-    #[must_use]
-    pub fn with_tls(self, tls: Tls) -> Self {
-        Self { tls, ..self }
-    }
-
-    /// The same with its data in another folder.
-    ///
-    /// # Errors
-    /// The path is not absolute, or has a character that means something to systemd.
-    pub fn with_folder(self, folder: &str) -> Result<Self, InvalidFolder> {
-        Ok(Self {
-            folder: Folder::new(folder)?,
-            ..self
-        })
-    }
-
-    /// The same with the operator's own settings of the mirror.
-    #[must_use]
-    pub fn with_settings(self, set: Vec<Variable>) -> Self {
-        Self { set, ..self }
-    }
-}
-
 /// The units and what goes with them.
 #[must_use]
-pub fn systemd(options: &SystemdOptions) -> Vec<RenderedFile> {
+pub fn systemd(options: &RenderOptions) -> Vec<RenderedFile> {
     let domain = &options.domain;
     let backends = Backends {
         hub: vec![HUB.to_owned()],

@@ -109,7 +109,7 @@ mod tests {
 
     use super::*;
     use crate::domain::Domain;
-    use crate::render::{ComposeOptions, SystemdOptions, compose, systemd};
+    use crate::render::{BaseImage, RenderOptions, compose, systemd};
 
     fn domain() -> Domain {
         Domain::new("example.test").unwrap()
@@ -119,7 +119,7 @@ mod tests {
     fn what_was_changed_by_hand_is_not_lost() {
         let folder = tempfile::tempdir().unwrap();
         let dir = folder.path().join("new");
-        let files = compose(&ComposeOptions::new(domain()));
+        let files = compose(&RenderOptions::new(domain()), &BaseImage::default());
         let changes = write(&dir, &files, false).unwrap();
         assert!(changes.iter().all(|change| *change == Change::Created));
         let mode = |name: &str| fs::metadata(dir.join(name)).unwrap().permissions().mode() & 0o777;
@@ -142,8 +142,8 @@ mod tests {
 
     #[test]
     fn no_place_of_a_template_is_left_open() {
-        let mut files = compose(&ComposeOptions::new(domain()));
-        files.extend(systemd(&SystemdOptions::new(domain())));
+        let mut files = compose(&RenderOptions::new(domain()), &BaseImage::default());
+        files.extend(systemd(&RenderOptions::new(domain())));
         for file in files {
             for word in [
                 "DOMAIN",

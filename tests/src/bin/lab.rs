@@ -9,13 +9,13 @@
 //! ```
 
 use std::{
-    error::Error,
     os::unix::process::CommandExt,
     path::PathBuf,
     process::ExitCode,
     time::{Duration, Instant},
 };
 
+use bcm_core::cause::chain;
 use bcm_tests::lab::{
     self, Found, Lab, LabError, LabOptions, LabState, Lifetime, Release, doctor, supervisor,
 };
@@ -129,18 +129,6 @@ fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
-}
-
-/// An error and its causes on one line.
-fn chain(error: &dyn Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        text.push_str(": ");
-        text.push_str(&cause.to_string());
-        source = cause.source();
-    }
-    text
 }
 
 fn run(arguments: Arguments) -> Result<ExitCode, LabError> {

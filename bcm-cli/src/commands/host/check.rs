@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::io::{self, Write};
 
+use bcm_core::cause::chain;
 use bcm_lxd::cluster::{Finding, Observed, ObservedHost, Severity, check, observe_each};
 use bcm_lxd::host::{HostFacts, SudoState};
 use indicatif::BinaryBytes;
@@ -65,17 +66,11 @@ pub(super) async fn run(context: &Context, args: &CheckCommand) -> Result<ExitCo
     })
 }
 
-fn out_of_reach(host: String, error: &dyn std::error::Error) -> Finding {
-    let mut what = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        what = format!("{what}: {cause}");
-        source = cause.source();
-    }
+fn out_of_reach(host: String, error: &(dyn std::error::Error + 'static)) -> Finding {
     Finding {
         severity: Severity::Error,
         host: Some(host),
-        what,
+        what: chain(error),
         fix: "every machine of a cluster has to be in reach".to_owned(),
     }
 }

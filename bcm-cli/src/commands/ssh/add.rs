@@ -215,7 +215,7 @@ fn read_hidden(text: &mut String) -> io::Result<()> {
 }
 
 fn typed(keys: impl BufRead, text: &mut String) -> io::Result<()> {
-    for key in keys.bytes().take(4096) {
+    for key in keys.take(LONGEST).bytes() {
         match key? {
             b'\r' | b'\n' | 0x04 => break,
             0x03 => return Err(io::ErrorKind::Interrupted.into()),

@@ -3,6 +3,7 @@
 use std::error::Error;
 use std::time::Duration;
 
+use bcm_core::cause::chain;
 use bcm_ssh::onion::{PROXY_SAYS, socks};
 use tokio::io::{AsyncWriteExt, copy, stdin, stdout};
 
@@ -20,14 +21,7 @@ pub(super) async fn run(context: &Context, name: &OnionName) -> Result<ExitCode,
         return Ok(ExitCode::Done);
     };
     // One line, by which whoever started ssh knows it.
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        text.push_str(": ");
-        text.push_str(&cause.to_string());
-        source = cause.source();
-    }
-    let text = text.replace('\n', " | ");
+    let text = chain(&*error).replace('\n', " | ");
     context.reporter.write(&format!("{PROXY_SAYS}{text}\n"));
     Ok(ExitCode::Failed)
 }

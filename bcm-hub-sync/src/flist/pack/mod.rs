@@ -19,11 +19,12 @@ use tokio_util::sync::CancellationToken;
 use super::accounts::Accounts;
 use super::error::FlistError;
 use super::metadata::{BACKEND, Backend};
-use super::skipped::{Skipped, chain};
+use super::skipped::Skipped;
 use super::summary::TreeCounts;
 use super::writer::Writer;
 use crate::block::codec::EncodeError;
 use crate::store::{BlockStore, StoreError};
+use bcm_core::cause::chain;
 
 /// More threads than this only wait for the disk, and each has files open.
 const MAX_THREADS: usize = 64;

@@ -21,11 +21,12 @@ use super::accounts::Accounts;
 use super::entry::{Inode, Kind};
 use super::error::FlistError;
 use super::reader::Flist;
-use super::skipped::{Skipped, chain};
+use super::skipped::Skipped;
 use super::summary::TreeCounts;
 use super::tree::Step;
 use crate::block::codec::CHUNK_SIZE;
 use crate::store::{BlockStore, StoreError};
+use bcm_core::cause::chain;
 
 /// Jobs that wait for each thread.
 const QUEUED_PER_THREAD: usize = 4;

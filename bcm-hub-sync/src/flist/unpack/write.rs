@@ -13,8 +13,9 @@ use tokio_util::sync::CancellationToken;
 use super::UnpackError;
 use super::place::{Attributes, Folder};
 use crate::block::codec::{self, CHUNK_SIZE, ChunkRef};
-use crate::flist::skipped::{Skipped, chain};
+use crate::flist::skipped::Skipped;
 use crate::store::BlockStore;
+use bcm_core::cause::chain;
 
 /// Chunks of one job: 4 MiB, so that several threads share a large file.
 const CHUNKS_PER_JOB: usize = 8;

@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
+use bcm_core::cause::chain;
 use bytes::Bytes;
 use tokio::sync::mpsc;
 
@@ -149,7 +150,7 @@ impl Connection {
                 }
             );
             if too_large || first.breaks >= MAX_BREAKS {
-                self.refuse(first, super::with_causes(error));
+                self.refuse(first, chain(error));
             } else {
                 self.suspects.push(first);
             }

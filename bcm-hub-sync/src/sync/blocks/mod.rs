@@ -17,6 +17,7 @@ mod tests;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use bcm_core::cause::chain;
 use bcm_core::limiter::Limiter;
 use bcm_core::progress::{Level, Outcome, SharedProgress, Unit};
 use bcm_core::retry::RetryPolicy;
@@ -126,7 +127,7 @@ impl Shared {
 
     /// A source was given up because of `error`.
     fn source_down(&self, number: usize, error: crate::zdb::client::ClientError) {
-        let text = with_causes(&error);
+        let text = chain(&error);
         self.progress.note(Level::Warning, &text);
         self.report(|report| {
             if let Some(source) = report.sources.get_mut(number) {
@@ -137,18 +138,6 @@ impl Shared {
             self.stop(Stop::AllSourcesDown(error));
         }
     }
-}
-
-/// An error with all that caused it, in one line.
-fn with_causes(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        text.push_str(": ");
-        text.push_str(&cause.to_string());
-        source = cause.source();
-    }
-    text
 }
 
 /// Fetches every key that comes out of `wanted` and stores it, until `wanted` is closed. Each

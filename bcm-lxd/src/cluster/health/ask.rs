@@ -4,10 +4,11 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::client::{Client, ClientOptions};
-use crate::error::{LxdError, chain};
+use crate::error::LxdError;
 use crate::flavour::Flavour;
 use crate::host::Machine;
 use crate::types::{ClusterMember, Instance, Network, StoragePool};
+use bcm_core::cause::chain;
 
 /// What one machine answered.
 #[derive(Debug)]

@@ -20,9 +20,10 @@ use crate::block::BlockKey;
 use crate::block::codec::{CHUNK_SIZE, ChunkKey, ChunkRef};
 use crate::flist::entry::{Acl, DIRECTORY_SIZE, Directory, DirectoryKey, Kind};
 use crate::flist::message;
-use crate::flist::skipped::{Skipped, chain};
+use crate::flist::skipped::Skipped;
 use crate::flist::summary::TreeCounts;
 use crate::flist::writer::Writer;
+use bcm_core::cause::chain;
 
 /// Names in directories that wait for their files to be read. Enough to keep the threads busy
 /// across many small directories.
