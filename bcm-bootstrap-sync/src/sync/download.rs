@@ -1,7 +1,6 @@
 //! Downloads one file: resumed where it was cut off, checked, and synced to the disk.
 
 use std::fs::{self, File};
-use std::io::Write;
 use std::path::PathBuf;
 
 use bcm_core::cause::chain;
@@ -11,6 +10,7 @@ use bcm_core::progress::{Progress, TaskId};
 
 use super::error::{SyncError, is_full};
 use super::staged::{Begun, Note, Staged};
+use super::writing::{Writing, Written};
 use crate::content;
 use crate::layout::Layout;
 use crate::local::{self, LocalError};
@@ -309,47 +309,35 @@ impl Downloader<'_> {
     )]
     async fn receive(
         &self,
-        mut response: Response,
+        response: Response,
         wanted: &Wanted<'_>,
         staged: &Staged,
-        mut file: File,
-        mut hasher: Sha256Hasher,
+        file: File,
+        hasher: Sha256Hasher,
         have: u64,
         mut note: Box<Note>,
     ) -> Result<Got, Attempt> {
-        let mut size = have;
-        while let Some(piece) = response.chunk().await? {
-            size += piece.len() as u64;
-            if size > wanted.most || note.size.is_some_and(|all| size > all) {
-                staged.discard()?;
-                return Err(match note.size {
-                    Some(_) => Attempt::Changed("more of it came than there is"),
-                    None => Attempt::Entry(too_large(wanted.most)),
-                });
-            }
-            hasher.update(&piece);
-            file.write_all(&piece)
-                .map_err(|error| LocalError::new("write", &staged.part, error))?;
-            self.progress.advanced(self.task, piece.len() as u64, 0);
-        }
-        if note.size.is_some_and(|all| size != all) {
-            return Err(Attempt::Changed("it ended before its end"));
-        }
+        let writing = Writing::start(file, hasher, have);
+        let received = self
+            .read(response, wanted, staged, &writing, have, note.size)
+            .await;
+        // Also where the connection broke: what came is what the next attempt goes on from.
+        let panicked = |error| Attempt::All(SyncError::Panicked(error));
+        let failed = |error| LocalError::new("write", &staged.part, error);
+        let written = writing.finish().await.map_err(panicked)?.map_err(failed)?;
+        let size = received?;
+        let Written { file, sha256 } = written;
         let part = staged.part.clone();
         let checked = tokio::task::spawn_blocking(move || {
             file.sync_all()?;
             // It was opened for writing; what is checked is what others will read.
             content::check(&File::open(&part)?)
         });
-        let checked = checked
-            .await
-            .map_err(|e| Attempt::All(SyncError::Panicked(e)))?;
-        let failed = |error| LocalError::new("write", &staged.part, error);
+        let checked = checked.await.map_err(panicked)?;
         if let Err(error) = checked.map_err(failed)? {
             staged.discard()?;
             return Err(Attempt::Entry(error.to_string()));
         }
-        let sha256 = hasher.finish();
         note.sha256 = Some(sha256);
         note.size = Some(size);
         staged.write(&note)?;
@@ -362,6 +350,38 @@ impl Downloader<'_> {
             bytes: size - have,
             resumed: have,
         }))
+    }
+
+    /// Reads the body to its end; returns the size of the whole. `all` is what upstream says of it.
+    async fn read(
+        &self,
+        mut response: Response,
+        wanted: &Wanted<'_>,
+        staged: &Staged,
+        writing: &Writing,
+        have: u64,
+        all: Option<u64>,
+    ) -> Result<u64, Attempt> {
+        let mut size = have;
+        while let Some(piece) = response.chunk().await? {
+            let count = piece.len() as u64;
+            size += count;
+            if size > wanted.most || all.is_some_and(|all| size > all) {
+                staged.discard()?;
+                return Err(match all {
+                    Some(_) => Attempt::Changed("more of it came than there is"),
+                    None => Attempt::Entry(too_large(wanted.most)),
+                });
+            }
+            if !writing.write(piece).await {
+                break;
+            }
+            self.progress.advanced(self.task, count, 0);
+        }
+        if all.is_some_and(|all| size != all) {
+            return Err(Attempt::Changed("it ended before its end"));
+        }
+        Ok(size)
     }
 
     /// Forgets a download that was published.

@@ -28,6 +28,7 @@ mod links;
 pub(crate) mod plan;
 mod run;
 pub(crate) mod staged;
+mod writing;
 
 pub use config::SyncConfig;
 pub use error::SyncError;

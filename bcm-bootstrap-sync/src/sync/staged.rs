@@ -131,7 +131,7 @@ impl Begun {
     }
 }
 
-/// Hashes what is in a file, and opens it for appending.
+/// Hashes what is in a file, and opens it for writing.
 async fn hash_start(path: PathBuf) -> io::Result<(File, Sha256Hasher, u64)> {
     let hash = move || {
         let (mut reader, _) = local::open(&path)?;
@@ -147,7 +147,7 @@ async fn hash_start(path: PathBuf) -> io::Result<(File, Sha256Hasher, u64)> {
                 }
             }
         }
-        let file = OpenOptions::new().append(true).open(&path)?;
+        let file = OpenOptions::new().write(true).open(&path)?;
         Ok((file, hasher, hashed))
     };
     let hashed = tokio::task::spawn_blocking(hash).await;

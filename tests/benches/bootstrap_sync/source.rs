@@ -1,4 +1,4 @@
-//! The upstream: a process of its own with a Bootstrap's server over a folder, and a proxy that delays.
+//! The upstream: a process of its own with a Bootstrap's server over a folder, and proxies that delay.
 
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
@@ -20,6 +20,9 @@ pub const KERNELS: u64 = 20;
 
 /// The bytes of each.
 pub const SIZE: u64 = 100_000_000;
+
+/// What a link of one Gbit/s carries, in bytes a second.
+const GIGABIT: f64 = 125e6;
 
 /// The name of a kernel.
 pub fn name(number: u64) -> String {
@@ -49,6 +52,8 @@ pub struct Source {
     process: Child,
     pub direct: SocketAddr,
     pub delayed: SocketAddr,
+    /// Delayed, and no faster than [`GIGABIT`].
+    pub narrow: SocketAddr,
 }
 
 impl Source {
@@ -68,8 +73,9 @@ impl Source {
             .split_whitespace()
             .map(|text| text.parse().expect("an address"));
         Self {
-            direct: addresses.next().expect("two"),
-            delayed: addresses.next().expect("two"),
+            direct: addresses.next().expect("three"),
+            delayed: addresses.next().expect("three"),
+            narrow: addresses.next().expect("three"),
             process,
         }
     }
@@ -103,7 +109,10 @@ pub fn serve(folder: Option<&str>) {
     let proxy = runtime
         .block_on(DelayProxy::start(direct, DELAY))
         .expect("a port");
-    println!("{direct} {}", proxy.address());
+    let narrow = runtime
+        .block_on(DelayProxy::with_rate(direct, DELAY, GIGABIT))
+        .expect("a port");
+    println!("{direct} {} {}", proxy.address(), narrow.address());
     let _ = std::io::stdin().read(&mut [0]);
     drop(inside);
 }
