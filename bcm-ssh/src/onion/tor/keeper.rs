@@ -18,6 +18,7 @@ use tokio::{
     net::{UnixListener, UnixStream},
     process::{Child, Command},
     sync::{Mutex, mpsc, watch},
+    task::JoinHandle,
     time::{Instant, sleep, timeout},
 };
 
@@ -69,7 +70,7 @@ pub async fn keep(tor: &OwnTor, idle: Duration) -> Result<(), TorError> {
     for folder in [&tor.folder, &tor.auth] {
         private_folder(folder).map_err(failed)?;
     }
-    let _lock = match FolderLock::acquire(&tor.folder.join("lock")) {
+    let _lock = match FolderLock::acquire(&tor.lock()) {
         Ok(lock) => lock,
         Err(LockError::Io { source, .. }) => return Err(failed(source)),
         Err(_) => return Ok(()),
@@ -125,17 +126,25 @@ pub async fn keep(tor: &OwnTor, idle: Duration) -> Result<(), TorError> {
     // Nobody new finds it from here on.
     let _ = fs::remove_file(tor.lease_socket());
     drop(listener);
-    if let Some(pid) = pid.and_then(|pid| Pid::from_raw(pid.cast_signed())) {
-        let _ = kill_process(pid, Signal::TERM);
-    }
     if let Some(reading) = reading {
-        // Dropping the task kills what does not end.
-        let abort = reading.abort_handle();
-        if timeout(Duration::from_secs(3), reading).await.is_err() {
-            abort.abort();
-        }
+        end(pid, reading).await;
     }
     Ok(())
+}
+
+/// Ends Tor, and waits until it writes nothing any more.
+async fn end(pid: Option<u32>, mut reading: JoinHandle<()>) {
+    for signal in [Signal::TERM, Signal::KILL] {
+        if reading.is_finished() {
+            return;
+        }
+        if let Some(pid) = pid.and_then(|pid| Pid::from_raw(pid.cast_signed())) {
+            let _ = kill_process(pid, signal);
+        }
+        if timeout(Duration::from_secs(3), &mut reading).await.is_ok() {
+            return;
+        }
+    }
 }
 
 /// Waits until there was no lease for `quiet` without a break.

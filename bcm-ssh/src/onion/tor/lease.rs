@@ -2,6 +2,7 @@
 
 use std::{io, time::Duration};
 
+use bcm_core::lock::FolderLock;
 use tokio::{
     io::{AsyncBufReadExt, AsyncWriteExt, BufReader},
     net::UnixStream,
@@ -87,15 +88,16 @@ async fn wait_ready(
     }
 }
 
-/// Ends a running Tor and what keeps it, whoever uses it. Waits until it is gone, five seconds at most.
+/// Ends a running Tor and what keeps it, whoever uses it. Waits until it is gone, ten seconds at most.
 pub async fn stop(tor: &OwnTor) {
-    let Ok(mut stream) = UnixStream::connect(tor.lease_socket()).await else {
-        return;
-    };
-    let ended = async {
-        stream.write_all(b"stop\n").await?;
-        tokio::io::copy(&mut stream, &mut tokio::io::sink()).await
-    };
-    // One that does not end is in nobody's way.
-    let _ = tokio::time::timeout(Duration::from_secs(5), ended).await;
+    let mut stream = UnixStream::connect(tor.lease_socket()).await.ok();
+    if let Some(stream) = &mut stream {
+        // One that cannot be told is about to end. It listens as long as the stream is open.
+        let _ = stream.write_all(b"stop\n").await;
+    }
+    // It is held until Tor has ended, also by a keeper that ends for another reason.
+    let until = Instant::now() + Duration::from_secs(10);
+    while FolderLock::is_held(&tor.lock()) && Instant::now() < until {
+        sleep(POLL).await;
+    }
 }

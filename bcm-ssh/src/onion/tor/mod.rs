@@ -105,6 +105,11 @@ impl OwnTor {
         self.folder.join("lease")
     }
 
+    /// Held by whoever keeps it.
+    fn lock(&self) -> PathBuf {
+        self.folder.join("lock")
+    }
+
     fn check(&self) -> Result<(), TorError> {
         // sun_path has 108 bytes with the final NUL.
         if self.lease_socket().as_os_str().len() > 107 {

@@ -119,6 +119,23 @@ async fn a_tor_that_is_not_ready_in_time_is_told_with_its_last_words() {
 }
 
 #[tokio::test]
+async fn what_was_told_to_end_has_ended() {
+    let folder = tempfile::tempdir().unwrap();
+    // One that takes its time, and writes until the end.
+    let slow = READY.replace(
+        "trap 'exit 0' TERM",
+        "trap 'sleep 0.5; echo state >tor/state; exit 0' TERM",
+    );
+    assert_ne!(slow, READY);
+    let tor = fake(folder.path(), &slow);
+    let start = starter(&tor, LIMIT);
+    let lease = lease(&tor, &start, LIMIT, |_| {}).await.unwrap();
+    stop(&tor).await;
+    assert!(folder.path().join("tor/state").exists());
+    drop(lease);
+}
+
+#[tokio::test]
 async fn a_folder_that_is_too_deep_is_named() {
     let tor = OwnTor::new(format!("/{}", "x".repeat(120)), "/auth");
     let error = lease(&tor, || Ok(()), LIMIT, |_| {}).await.unwrap_err();

@@ -132,6 +132,22 @@ pub(crate) fn members(machine: &Machine) -> Result<Vec<(String, String)>, Failed
     Ok(listed(&lxc(machine, "lxc cluster list --format csv")?))
 }
 
+/// Waits until the members are these, and online. After a loss it takes the engine a few heartbeats
+/// to see who is there.
+pub(crate) fn wait_online(by: &Machine, names: &[&str]) -> Result<(), Failed> {
+    let start = std::time::Instant::now();
+    loop {
+        let now = members(by)?;
+        if now == online(names) {
+            return Ok(());
+        }
+        if start.elapsed() > Duration::from_secs(90) {
+            return Err(format!("the members are {now:?}, not {names:?}, all online").into());
+        }
+        std::thread::sleep(Duration::from_secs(1));
+    }
+}
+
 /// Names and states out of the list of members that `lxc` and `incus` print.
 pub(crate) fn listed(list: &str) -> Vec<(String, String)> {
     // NAME,URL,ROLES (in quotes where there are several),…,STATE,MESSAGE

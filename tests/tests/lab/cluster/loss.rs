@@ -3,7 +3,7 @@
 use std::{thread, time::Duration};
 
 use super::{
-    bench::{Bench, lxc, members, online},
+    bench::{Bench, lxc, members, wait_online},
     fingerprint::{Closely, fingerprint, same},
     instances::{import_image, instances, launch},
 };
@@ -63,8 +63,7 @@ fn one_goes(bench: &Bench) -> Outcome {
     // Its machine is still to be cleared, and the answer says so.
     let finished = bench.run(&["remove", "node3", "--force"]).assert_code(3);
     assert!(finished.stdout.contains("destroy --host"), "{finished}");
-    assert_eq!(members(&one)?, online(&["node1", "node2"]));
-    Ok(())
+    wait_online(&one, &["node1", "node2"])
 }
 
 fn wait_offline(by: &bcm_tests::lab::Machine, name: &str) -> Outcome {
@@ -82,10 +81,7 @@ fn a_fresh_one_comes(bench: &Bench) -> Outcome {
     let four = bench.lab.add_machine()?;
     assert_eq!(four.name(), "node4");
     bench.run(&["add", "node4"]).assert_code(0);
-    assert_eq!(
-        members(&bench.machine(1)?)?,
-        online(&["node1", "node2", "node4"])
-    );
+    wait_online(&bench.machine(1)?, &["node1", "node2", "node4"])?;
     let status = bench.wait_healthy()?;
     assert_eq!(status["survives_losses"], 1, "{status:#}");
     launch(&bench.machine(1)?, "moved-in", "node4")
@@ -150,7 +146,7 @@ fn come_back(bench: &Bench) -> Outcome {
         wait_offline(&one, lost)?;
         bench.run(&["remove", lost, "--force"]).assert_code(3);
     }
-    assert_eq!(members(&one)?, online(&["node1"]));
+    wait_online(&one, &["node1"])?;
     bench.wait_healthy()?;
     launch(&one, "after", "node1")
 }
