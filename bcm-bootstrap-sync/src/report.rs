@@ -1,5 +1,6 @@
 //! What a sync did, for people and for programs.
 
+use bcm_core::deletion::Guard;
 use bcm_core::refused::Refused;
 use serde::{Deserialize, Serialize};
 
@@ -81,21 +82,6 @@ pub struct Counts {
     pub bytes: u64,
     /// Bytes of these downloads that an earlier sync had already fetched.
     pub resumed_bytes: u64,
-}
-
-/// Why nothing is deleted.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, thiserror::Error)]
-#[error(
-    "{missing} of the {held} kernels held here are not listed any more; that is more than max-delete \
-     ({max_delete}) allows, so nothing is deleted"
-)]
-pub struct Guard {
-    /// How many of the kernels that are held here upstream does not list.
-    pub missing: u64,
-    /// How many kernels are held.
-    pub held: u64,
-    /// The share that may be missing.
-    pub max_delete: f64,
 }
 
 /// What is remembered of a sync.

@@ -1,7 +1,7 @@
 //! What every BCM crate needs and none should write twice.
 //!
 //! This crate holds path-safe [names], [digests](digest), [atomic files](atomic_file), the data
-//! folder's [lock], [retry] policy, [progress] events, and (feature `http`, on by default) an
+//! folder's [lock], [retry] policy, the rules of [deletion], [progress] events, and (feature `http`, on by default) an
 //! [HTTP client](http) with a deadline for every phase, and (feature `serve`) what HTTP
 //! [servers](serve) are made of.
 //!
@@ -11,6 +11,7 @@
 
 pub mod atomic_file;
 pub mod cause;
+pub mod deletion;
 pub mod digest;
 pub mod file_identity;
 #[cfg(feature = "http")]

@@ -16,6 +16,9 @@ use tokio::time::Instant;
 /// What one direction of one connection may hold: enough for 10 GB/s at 25 ms.
 const MOST_HELD: usize = 256 * 1024 * 1024;
 
+/// What a link of 1 Gbit/s carries, in bytes a second.
+pub const GIGABIT: f64 = 125e6;
+
 const CHUNK: usize = 256 * 1024;
 
 /// How long a byte may wait for its turn on a narrow link.

@@ -3,13 +3,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use bcm_core::deletion::{Grace, Guard};
 use serde::Serialize;
 
 use crate::kernel::KernelName;
 use crate::local::{Local, LocalLink};
 use crate::manifest::Manifest;
 use crate::policy::Policy;
-use crate::report::{Guard, Reason};
+use crate::report::Reason;
 
 /// A kernel to fetch, or to ask about.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -91,14 +92,6 @@ pub(crate) fn linked(manifest: &Manifest, local: &Local) -> BTreeSet<KernelName>
     noted.chain(there).flatten().cloned().collect()
 }
 
-/// How long what is not wanted any more stays.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub(crate) struct Grace {
-    pub(crate) delete_after: Option<Duration>,
-    pub(crate) max_delete: f64,
-    pub(crate) now: i64,
-}
-
 /// What is not wanted any more.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(crate) struct Gone {
@@ -113,6 +106,7 @@ pub(crate) fn gone(
     listed: &BTreeSet<KernelName>,
     wanted: &BTreeSet<KernelName>,
     grace: Grace,
+    max_delete: f64,
 ) -> Gone {
     let unwanted: Vec<&KernelName> = manifest
         .kernels
@@ -126,41 +120,26 @@ pub(crate) fn gone(
         .filter(|(name, kernel)| kernel.listed && !listed.contains(*name))
         .count() as u64;
     let since = |name: &KernelName| manifest.tombstones.get(name).copied();
-    if too_many(missing, held, grace.max_delete) {
+    let guard = Guard::check(missing, held, max_delete);
+    if guard.is_some() {
         let still = unwanted
             .into_iter()
             .filter_map(|name| Some((name.clone(), since(name)?)));
         return Gone {
             deletions: Vec::new(),
             tombstones: still.collect(),
-            guard: Some(Guard {
-                missing,
-                held,
-                max_delete: grace.max_delete,
-            }),
+            guard,
         };
     }
     let mut gone = Gone::default();
     for name in unwanted {
-        // One from the future is left by a clock that was wrong then, or is now.
-        let since = since(name).unwrap_or(grace.now).min(grace.now);
-        let age = u64::try_from(grace.now.saturating_sub(since)).unwrap_or(0);
-        match grace.delete_after {
-            Some(after) if age >= after.as_secs() => gone.deletions.push(name.clone()),
-            _ => {
-                gone.tombstones.insert(name.clone(), since);
-            }
+        let since = grace.since(since(name));
+        match grace.is_over(since) {
+            true => gone.deletions.push(name.clone()),
+            false => drop(gone.tombstones.insert(name.clone(), since)),
         }
     }
     gone
-}
-
-/// Whether `missing` of `held` kernels are too many to be true. A single one never is, unless it was the
-/// last.
-fn too_many(missing: u64, held: u64, max_delete: f64) -> bool {
-    #[allow(clippy::cast_precision_loss, reason = "far from 2^52 kernels")]
-    let over = missing as f64 > max_delete * held as f64;
-    over && (missing > 1 || missing == held)
 }
 
 #[cfg(test)]
@@ -278,30 +257,29 @@ mod tests {
     #[test]
     fn deletions_wait_and_an_empty_upstream_deletes_nothing() {
         let (mut manifest, _) = held(&["a", "b", "c", "d"]);
-        let grace = |now, max_delete| Grace {
+        let grace = |now| Grace {
             delete_after: Some(DAY),
-            max_delete,
             now,
         };
         let all: BTreeSet<_> = manifest.kernels.keys().cloned().collect();
         let most: BTreeSet<_> = all.iter().skip(1).cloned().collect();
-        let first = gone(&manifest, &most, &most, grace(NOW, 0.2));
+        let first = gone(&manifest, &most, &most, grace(NOW), 0.2);
         assert_eq!(first.tombstones, [(name("a"), NOW)].into());
         assert_eq!((first.deletions.len(), first.guard.clone()), (0, None));
         manifest.tombstones = first.tombstones;
-        let later = gone(&manifest, &most, &most, grace(NOW + 86_400, 0.2));
+        let later = gone(&manifest, &most, &most, grace(NOW + 86_400), 0.2);
         assert_eq!(later.deletions, [name("a")]);
         // A clock that was wrong does not keep it for ever.
-        let earlier = gone(&manifest, &most, &most, grace(NOW - 9000, 0.2));
+        let earlier = gone(&manifest, &most, &most, grace(NOW - 9000), 0.2);
         assert_eq!(earlier.tombstones, [(name("a"), NOW - 9000)].into());
-        let back = gone(&manifest, &all, &all, grace(NOW + 86_400, 0.2));
+        let back = gone(&manifest, &all, &all, grace(NOW + 86_400), 0.2);
         assert_eq!(back, Gone::default());
         let none = BTreeSet::new();
-        let empty = gone(&manifest, &none, &none, grace(NOW + 86_400, 0.2));
+        let empty = gone(&manifest, &none, &none, grace(NOW + 86_400), 0.2);
         assert_eq!((empty.deletions.len(), empty.tombstones.len()), (0, 1));
         assert_eq!(empty.guard.unwrap().missing, 4);
         // A narrower policy is the operator's will, not an accident upstream.
-        let narrower = gone(&manifest, &all, &none, grace(NOW + 86_400, 0.2));
+        let narrower = gone(&manifest, &all, &none, grace(NOW + 86_400), 0.2);
         assert_eq!((narrower.guard, narrower.tombstones.len()), (None, 3));
     }
 }

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
+use bcm_core::deletion::{Grace, Guard};
 use bcm_core::http::{Request, Url};
 use bcm_core::lock::FolderLock;
 use bcm_core::progress::{Level, Outcome, SharedProgress, Unit};
@@ -15,13 +16,13 @@ use super::config::SyncConfig;
 use super::download::{Downloader, Failed, Fetched, Got, Wanted};
 use super::error::SyncError;
 use super::links;
-use super::plan::{self, Fetch, Gone, Grace, Kernels};
+use super::plan::{self, Fetch, Gone, Kernels};
 use super::staged;
 use crate::kernel::KernelName;
 use crate::layout::Layout;
 use crate::local::{self, Local, LocalError};
 use crate::manifest::{Kernel, Manifest};
-use crate::report::{Counts, Guard, Reason, Replaced, SyncOutcome, SyncReport};
+use crate::report::{Counts, Reason, Replaced, SyncOutcome, SyncReport};
 use crate::run_mode::RunMode;
 use crate::upstream::Upstreams;
 
@@ -301,10 +302,15 @@ impl<'a> Work<'a> {
         let listed = self.listed.keys().cloned().collect();
         let grace = Grace {
             delete_after: self.config.delete_after,
-            max_delete: self.config.max_delete,
             now: self.now,
         };
-        plan::gone(&self.manifest, &listed, wanted, grace)
+        plan::gone(
+            &self.manifest,
+            &listed,
+            wanted,
+            grace,
+            self.config.max_delete,
+        )
     }
 
     pub(super) fn refuse(&mut self, subject: &str, reason: String) {

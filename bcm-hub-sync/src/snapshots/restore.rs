@@ -91,7 +91,7 @@ pub fn restore(
     let (_, failures) = published?;
     let failed = failures.iter();
     restored.failed = failed
-        .map(|(item, error)| format!("{item}: {}", crate::catalog::upstream::chain(error)))
+        .map(|(item, error)| format!("{item}: {}", bcm_core::cause::chain(error)))
         .collect();
     Ok(restored)
 }
@@ -99,7 +99,7 @@ pub fn restore(
 fn outcome<T, E: std::error::Error + 'static>(result: &Result<T, E>) -> Outcome {
     match result {
         Ok(_) => Outcome::Done,
-        Err(error) => Outcome::Failed(crate::catalog::upstream::chain(error)),
+        Err(error) => Outcome::Failed(bcm_core::cause::chain(error)),
     }
 }
 

@@ -8,8 +8,9 @@ use bcm_core::lock::LockError;
 use super::publish::PublishError;
 use super::state::StateError;
 use crate::catalog::local::LocalError;
-use crate::catalog::upstream::{ListError, UpstreamError, chain};
+use crate::catalog::upstream::{ListError, UpstreamError};
 use crate::store::StoreError;
+use bcm_core::cause::chain;
 
 /// A sync could not go on. What was published before is untouched, and what was fetched is used
 /// by the next sync.

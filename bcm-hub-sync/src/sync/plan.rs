@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use bcm_core::deletion::Guard;
 use bcm_core::names::RepoName;
 use bcm_core::progress::{Level, Progress};
 use futures_util::{StreamExt as _, stream};
@@ -13,7 +14,7 @@ use super::config::{BlockMode, SyncConfig};
 use super::error::SyncError;
 use super::report::{Refusals, Refused, SyncOutcome};
 use super::state::State;
-use crate::catalog::diff::{Diff, DiffOptions, FlistChange, Guard, Reason, diff};
+use crate::catalog::diff::{Diff, DiffOptions, FlistChange, Reason, diff};
 use crate::catalog::local::{self, LocalScan};
 use crate::catalog::selection::{Wanted, choose};
 use crate::catalog::upstream::{Upstreams, list};

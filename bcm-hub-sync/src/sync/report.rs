@@ -1,8 +1,8 @@
 //! What a sync did, for people and for programs.
 
+use bcm_core::deletion::Guard;
 use serde::{Deserialize, Serialize};
 
-use crate::catalog::diff::Guard;
 pub use crate::catalog::upstream::{MAX_NAMED, Refusals, Refused};
 
 /// How a sync ended.

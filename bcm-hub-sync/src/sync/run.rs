@@ -22,10 +22,10 @@ use super::state::State;
 use crate::catalog::Item;
 use crate::catalog::diff::{FlistRecord, Reason};
 use crate::catalog::local;
-use crate::catalog::upstream::chain;
 use crate::layout::Layout;
 use crate::snapshots;
 use crate::store::BlockStore;
+use bcm_core::cause::chain;
 
 /// Makes the mirror in the data folder of `layout` equal to its upstream, with the blocks in
 /// `store`. What fails is named in the report and left as it was; the rest is published, all at

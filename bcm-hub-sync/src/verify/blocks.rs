@@ -9,8 +9,8 @@ use futures_util::{Stream, StreamExt as _, stream};
 
 use super::{DamagedBlock, VerifyError, VerifyOptions, VerifyReport};
 use crate::block::BlockKey;
-use crate::catalog::upstream::chain;
 use crate::store::{BlockInfo, BlockStore, Cursor, Direction, Mended, StoreError};
+use bcm_core::cause::chain;
 
 /// How many blocks are listed at once.
 const PAGE: usize = 4096;

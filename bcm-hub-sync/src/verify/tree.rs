@@ -17,7 +17,6 @@ use crate::block::BlockKey;
 use crate::catalog::diff::FlistRecord;
 use crate::catalog::local::{self, open_flist};
 use crate::catalog::selection::MAX_CHAIN;
-use crate::catalog::upstream::chain;
 use crate::catalog::{Catalog, Entry, FlistRef, Item};
 use crate::flist::{Flist, FlistError, Limits};
 use crate::layout::Layout;
@@ -25,6 +24,7 @@ use crate::scratch::Scratch;
 use crate::store::{BlockStore, StoreError};
 use crate::sync::publish::pending;
 use crate::sync::state::State;
+use bcm_core::cause::chain;
 
 /// How many keys the store is asked for at once.
 const BATCH: usize = 1024;

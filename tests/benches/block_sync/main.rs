@@ -4,8 +4,8 @@
 //!   and the same bytes written to one file of the same disk, with a sync at the end;
 //! - against the way of a script: one request at a time, four round trips a block.
 //!
-//! With no delay, and through a proxy that makes a round trip 50 ms long. And how fast blocks are
-//! served, against the same replies out of memory. Run it with
+//! With no delay, through a proxy that makes a round trip 50 ms long, and through one that lets
+//! 1 Gbit/s pass as well. And how fast blocks are served, against the same replies out of memory. Run it with
 //! `cargo bench -p bcm-tests --bench block_sync`.
 
 mod blocks;
@@ -19,7 +19,7 @@ use blocks::hub_blocks;
 use measure::{Rate, Store};
 
 /// The source's blocks; their sizes are spread as a hub's are, 10 kB on average.
-const BLOCKS: u32 = 20_000;
+const BLOCKS: u32 = 60_000;
 
 /// Half of a long round trip.
 const DELAY: Duration = Duration::from_millis(25);
@@ -56,6 +56,7 @@ fn main() {
     for (title, address, sample) in [
         ("no delay", source.direct, 4000),
         ("50 ms round trip", source.delayed, 20),
+        ("50 ms round trip, 1 Gbit/s", source.narrow, 20),
     ] {
         println!("{title}");
         let cpu = |measured: &dyn Fn() -> Rate| Rate::with_cpu(source.process(), measured);

@@ -1,4 +1,4 @@
-//! The source of blocks: a process of its own with a 0-db, a proxy that delays, BCM's own server over
+//! The source of blocks: a process of its own with a 0-db, proxies that delay, BCM's own server over
 //! the embedded store, and a plain port that sends the same replies out of memory.
 
 use std::io::{BufRead, BufReader, Read, Write};
@@ -15,7 +15,7 @@ use bcm_hub_sync::zdb::ZdbAddress;
 use bcm_hub_sync::zdb::client::{ClientOptions, ZdbClient};
 use bcm_hub_sync::zdb::resp::Reply;
 use bcm_hub_sync::zdb::server::{ZdbServer, ZdbServerOptions};
-use bcm_tests::delay_proxy::DelayProxy;
+use bcm_tests::delay_proxy::{DelayProxy, GIGABIT};
 use tokio_util::sync::CancellationToken;
 
 use super::blocks::hub_blocks;
@@ -28,6 +28,8 @@ pub struct Source {
     pub what: String,
     pub direct: SocketAddr,
     pub delayed: SocketAddr,
+    /// Delayed, and no faster than [`GIGABIT`].
+    pub narrow: SocketAddr,
     pub embedded: SocketAddr,
     pub echo: SocketAddr,
 }
@@ -64,7 +66,7 @@ impl Source {
             .split_whitespace()
             .filter_map(|port| port.parse().ok())
             .collect();
-        let &[direct, delayed, embedded, echo] = &ports[..] else {
+        let &[direct, delayed, narrow, embedded, echo] = &ports[..] else {
             let _ = process.kill();
             let _ = process.wait();
             return None;
@@ -74,6 +76,7 @@ impl Source {
             what,
             direct: loopback(direct),
             delayed: loopback(delayed),
+            narrow: loopback(narrow),
             embedded: loopback(embedded),
             echo: loopback(echo),
         })
@@ -120,11 +123,15 @@ pub fn serve(kind: Option<&str>) {
     let proxy = runtime
         .block_on(DelayProxy::start(direct, DELAY))
         .expect("a port");
+    let narrow = runtime
+        .block_on(DelayProxy::with_rate(direct, DELAY, GIGABIT))
+        .expect("a port");
     let echo = TcpListener::bind(loopback(0)).expect("a port");
     println!(
-        "{} {} {} {}",
+        "{} {} {} {} {}",
         direct.port(),
         proxy.address().port(),
+        narrow.address().port(),
         embedded.port(),
         echo.local_addr().expect("an address").port()
     );

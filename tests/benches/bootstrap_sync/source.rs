@@ -10,7 +10,7 @@ use std::time::{Duration, SystemTime};
 
 use bcm_bootstrap_sync::layout::Layout;
 use bcm_bootstrap_sync::serve::{BootstrapServer, ServeOptions};
-use bcm_tests::delay_proxy::DelayProxy;
+use bcm_tests::delay_proxy::{DelayProxy, GIGABIT};
 use tokio_util::sync::CancellationToken;
 
 use super::DELAY;
@@ -20,9 +20,6 @@ pub const KERNELS: u64 = 20;
 
 /// The bytes of each.
 pub const SIZE: u64 = 100_000_000;
-
-/// What a link of one Gbit/s carries, in bytes a second.
-const GIGABIT: f64 = 125e6;
 
 /// The name of a kernel.
 pub fn name(number: u64) -> String {

@@ -2,26 +2,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use serde::{Deserialize, Serialize};
+use bcm_core::deletion::{Grace, Guard};
 
 use super::{Diff, DiffOptions, Memory};
 use crate::catalog::selection::Wanted;
 use crate::catalog::{Catalog, Entry, Item};
-
-/// Why nothing is deleted.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, thiserror::Error)]
-#[error(
-    "{missing} of the {held} entries held here are not listed any more; that is more than max-delete \
-     ({max_delete}) allows, so nothing is deleted"
-)]
-pub struct Guard {
-    /// How many of the entries that are held here upstream does not list.
-    pub missing: u64,
-    /// How many entries are held.
-    pub held: u64,
-    /// The share that may be missing.
-    pub max_delete: f64,
-}
 
 impl Diff {
     pub(super) fn gone(
@@ -57,12 +42,8 @@ impl Diff {
                 missing.push(item);
             }
         }
-        if too_many(entries_missing, held, options.max_delete) {
-            self.guard = Some(Guard {
-                missing: entries_missing,
-                held,
-                max_delete: options.max_delete,
-            });
+        self.guard = Guard::check(entries_missing, held, options.max_delete);
+        if self.guard.is_some() {
             // What had a tombstone keeps it, if it is still missing; nothing new gets one.
             let still = missing.into_iter().filter_map(|item| {
                 let since = *memory.tombstones.get(&item)?;
@@ -71,21 +52,20 @@ impl Diff {
             self.tombstones = still.collect();
             return;
         }
+        let grace = Grace {
+            delete_after: options.delete_after,
+            now: options.now,
+        };
         let tombstones: BTreeMap<Item, i64> = missing
             .iter()
             .map(|item| {
-                let since = memory.tombstones.get(item).copied();
-                // One from the future is left by a clock that was wrong then, or is now.
-                let since = since.unwrap_or(options.now).min(options.now);
-                (item.clone(), since)
+                let known = memory.tombstones.get(item).copied();
+                (item.clone(), grace.since(known))
             })
             .collect();
         let due = |item: &Item| {
-            let (Some(after), Some(since)) = (options.delete_after, tombstones.get(item)) else {
-                return false;
-            };
-            let age = options.now.saturating_sub(*since);
-            u64::try_from(age).is_ok_and(|age| age >= after.as_secs())
+            let since = tombstones.get(item);
+            since.is_some_and(|since| grace.is_over(*since))
         };
         self.deletions = missing
             .into_iter()
@@ -141,15 +121,4 @@ pub(crate) fn needed_by(local: &Catalog, roots: impl Iterator<Item = Item>) -> B
         }
     }
     needed
-}
-
-/// Whether `missing` of `held` entries are too many to be true. A single one never is, unless it
-/// was the last.
-fn too_many(missing: u64, held: u64, max_delete: f64) -> bool {
-    #[allow(
-        clippy::cast_precision_loss,
-        reason = "numbers of entries are far from 2^52"
-    )]
-    let over = missing as f64 > max_delete * held as f64;
-    over && (missing > 1 || missing == held)
 }

@@ -16,13 +16,13 @@ mod memory;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use bcm_core::deletion::Guard;
 use bcm_core::names::RepoName;
 use serde::Serialize;
 
 use super::selection::Wanted;
 use super::{Catalog, Entry, FlistRef, Item, RegularFile, Symlink, Tag, TagLink, TagRef};
 
-pub use gone::Guard;
 pub(crate) use gone::needed_by;
 pub use memory::{FlistRecord, Memory};
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-pub(crate) use bcm_core::cause::chain;
+use bcm_core::cause::chain;
 use bcm_core::http::{HttpError, HttpErrorKind, StatusCode};
 
 use super::ParseError;

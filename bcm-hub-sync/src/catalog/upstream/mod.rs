@@ -13,7 +13,6 @@ pub mod request;
 mod scalar;
 
 pub use error::UpstreamError;
-pub(crate) use error::chain;
 pub use hub::{Download, Upstreams};
 pub use list::{ListError, Listed, list};
 pub use parse::{MAX_NAMED, ParseError, Refusals, Refused};

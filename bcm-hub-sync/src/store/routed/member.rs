@@ -5,8 +5,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::KeyRange;
-use crate::catalog::upstream::chain;
 use crate::store::{BlockStore, StoreError};
+use bcm_core::cause::chain;
 
 /// How long one that failed is asked last.
 const REST: Duration = Duration::from_secs(5);

@@ -15,9 +15,9 @@ use tokio::time::Instant;
 
 use super::super::config::SyncConfig;
 use super::pace::FollowOptions;
-use crate::catalog::upstream::chain;
 use crate::zdb::ZdbAddress;
 use crate::zdb::client::{ClientError, ZdbClient};
+use bcm_core::cause::chain;
 
 /// How long one `WAIT` takes at most: so long does it take to notice that a connection is dead.
 const WAIT: Duration = Duration::from_secs(300);

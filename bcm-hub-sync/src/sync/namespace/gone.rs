@@ -15,13 +15,13 @@ use std::path::Path;
 use std::sync::Arc;
 
 use bcm_core::atomic_file;
+use bcm_core::deletion::{Grace, Guard};
 use bcm_core::limiter::Limiter;
 use bcm_core::progress::{Outcome, Unit};
 
 use super::super::error::SyncError;
 use super::{Failed, Mirrored, Namespace};
 use crate::block::BlockKey;
-use crate::catalog::diff::Guard;
 use crate::catalog::{Catalog, Entry};
 use crate::flist::{Flist, Limits};
 use crate::layout::Layout;
@@ -122,20 +122,21 @@ impl Namespace<'_> {
             remove(&path)?;
             return Ok(());
         }
-        #[allow(clippy::cast_precision_loss, reason = "a share")]
-        let share = count as f64 / held.max(1) as f64;
-        if share > self.config.max_delete {
+        mirrored.guard = Guard::check(count, held, self.config.max_delete);
+        if mirrored.guard.is_some() {
             mirrored.awaiting = count;
-            mirrored.guard = Some(Guard {
-                missing: count,
-                held,
-                max_delete: self.config.max_delete,
-            });
             return Ok(());
         }
         mirrored.deleted = self.delete(&path).await?;
         mirrored.awaiting = count - mirrored.deleted;
         Ok(())
+    }
+
+    fn grace(&self) -> Grace {
+        Grace {
+            delete_after: self.config.delete_after,
+            now: self.now,
+        }
     }
 
     async fn stats(&self) -> Result<crate::store::StoreStats, SyncError> {
@@ -156,6 +157,7 @@ impl Namespace<'_> {
         let failed = |error| SyncError::io("write", next, error);
         let mut file = BufWriter::new(File::create(next).map_err(failed)?);
         let limiter = &self.config.fetch.limiter;
+        let grace = self.grace();
         let mut cursor: Option<Cursor> = None;
         let mut count = 0;
         loop {
@@ -175,7 +177,7 @@ impl Namespace<'_> {
                 let gone = Gone {
                     cursor: block.cursor,
                     key: block.key,
-                    since: known.map_or(self.now, |known| known.since),
+                    since: grace.since(known.map(|known| known.since)),
                 };
                 file.write_all(&gone.encode()).map_err(failed)?;
                 count += 1;
@@ -191,17 +193,13 @@ impl Namespace<'_> {
 
     /// Deletes what has been gone for the time of grace and is named by no flist that is kept.
     async fn delete(&self, path: &Path) -> Result<u64, SyncError> {
-        let Some(grace) = self.config.delete_after else {
-            return Ok(0);
-        };
-        let grace = i64::try_from(grace.as_secs()).unwrap_or(i64::MAX);
-        let latest = self.now.saturating_sub(grace);
+        let grace = self.grace();
         let work = {
             let (path, layout) = (path.to_owned(), self.layout.clone());
             let (store, published) = (Arc::clone(&self.store), self.published.clone());
             let limits = self.config.limits.clone();
             move || -> Result<u64, SyncError> {
-                let mut due = Before::open(&path)?.filter(|gone| gone.since <= latest);
+                let mut due = Before::open(&path)?.filter(|gone| grace.is_over(gone.since));
                 let mut deleted = 0;
                 loop {
                     let mut chunk: HashSet<BlockKey> =

@@ -18,6 +18,7 @@ mod tests;
 
 use std::sync::Arc;
 
+use bcm_core::deletion::Guard;
 use bcm_core::progress::{Level, SharedProgress};
 use tokio_util::sync::CancellationToken;
 
@@ -27,11 +28,10 @@ use super::error::SyncError;
 use super::report::Refusals;
 use crate::block::BlockKey;
 use crate::catalog::Catalog;
-use crate::catalog::diff::Guard;
-use crate::catalog::upstream::chain;
 use crate::layout::Layout;
 use crate::store::BlockStore;
 use crate::zdb::client::{ClientError, ZdbClient};
+use bcm_core::cause::chain;
 
 use self::memory::Memory;
 use self::pass::Pass;

@@ -11,9 +11,9 @@ use super::super::error::{SyncError, is_full};
 use super::memory::Memory;
 use super::{Failed, MAX_PENDING, Mirrored, Namespace, ROUND, entries};
 use crate::block::BlockKey;
-use crate::catalog::upstream::chain;
 use crate::store::MAX_PAYLOAD;
 use crate::zdb::client::{ClientError, ScanPage, ZdbClient};
+use bcm_core::cause::chain;
 
 /// How many batches of keys wait for the fetch.
 const KEY_QUEUE: usize = 16;

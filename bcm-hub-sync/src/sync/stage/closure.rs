@@ -10,9 +10,9 @@ use tokio::sync::mpsc;
 
 use super::super::error::{Stop, SyncError};
 use crate::block::BlockKey;
-use crate::catalog::upstream::chain;
 use crate::flist::{Flist, FlistError, Limits};
 use crate::store::{BlockStore, StoreError};
+use bcm_core::cause::chain;
 
 /// How many keys the store is asked for at once.
 const BATCH: usize = 1024;

@@ -31,9 +31,9 @@ use crate::block::BlockKey;
 use crate::catalog::FlistRef;
 use crate::catalog::diff::{FlistChange, FlistRecord};
 use crate::catalog::upstream::Upstreams;
-use crate::catalog::upstream::chain;
 use crate::layout::Layout;
 use crate::store::BlockStore;
+use bcm_core::cause::chain;
 
 pub(super) use acquire::Acquired;
 pub(super) use closure::{Missing, Recent, check_blocks, request_blocks};
