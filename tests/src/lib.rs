@@ -4,7 +4,8 @@
 //!
 //! Nothing here uses BCM's own idea of a protocol: the fake hub and the fake 0-db are written from
 //! the recordings alone (and held to them by their own tests), so that BCM's clients and servers
-//! are tested against what upstream says, not against themselves.
+//! are tested against what upstream says, not against themselves. What [serves blocks](zdb_port) by
+//! BCM's own server is for benches.
 
 pub mod bcm;
 pub mod bootstrap;
@@ -18,3 +19,4 @@ pub mod origin;
 pub mod own_zdb;
 pub mod tree;
 pub mod wire;
+pub mod zdb_port;

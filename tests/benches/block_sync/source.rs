@@ -14,9 +14,8 @@ use bcm_hub_sync::store::{BlockStore, VerifiedBlock};
 use bcm_hub_sync::zdb::ZdbAddress;
 use bcm_hub_sync::zdb::client::{ClientOptions, ZdbClient};
 use bcm_hub_sync::zdb::resp::Reply;
-use bcm_hub_sync::zdb::server::{ZdbServer, ZdbServerOptions};
 use bcm_tests::delay_proxy::{DelayProxy, GIGABIT};
-use tokio_util::sync::CancellationToken;
+use bcm_tests::zdb_port::serve_blocks;
 
 use super::blocks::hub_blocks;
 use super::{BLOCKS, DELAY, loopback};
@@ -163,15 +162,7 @@ fn own_server(
 ) -> SocketAddr {
     store.put(blocks).expect("there is room");
     store.flush().expect("there is room");
-    let options = ZdbServerOptions {
-        listen: vec![loopback(0)],
-        ..ZdbServerOptions::default()
-    };
-    let server = runtime.block_on(ZdbServer::bind(options, Arc::new(store)));
-    let server = server.expect("a port");
-    let address = server.local_addrs()[0];
-    runtime.spawn(server.run(CancellationToken::new()));
-    address
+    serve_blocks(runtime, store)
 }
 
 fn start_zdb(folder: &std::path::Path) -> (Child, u16) {

@@ -12,7 +12,7 @@ use bcm_hub_sync::store::memory::MemoryStore;
 use bcm_hub_sync::store::{BlockStore, VerifiedBlock};
 use bcm_hub_sync::sync::{BlockMode, SyncConfig, sync};
 use bcm_hub_sync::verify::{VerifyOptions, verify};
-use bcm_hub_sync::zdb::server::{ZdbServer, ZdbServerOptions};
+use bcm_tests::zdb_port::serve_blocks;
 use bcm_tests::{fixtures, origin::Origin};
 use tokio::runtime::Runtime;
 use tokio_util::sync::CancellationToken;
@@ -75,15 +75,7 @@ fn source(runtime: &Runtime) -> SocketAddr {
             .collect();
         store.put(&blocks).expect("memory takes it");
     }
-    let options = ZdbServerOptions {
-        listen: vec![SocketAddr::from(([127, 0, 0, 1], 0))],
-        ..ZdbServerOptions::default()
-    };
-    let server = runtime.block_on(ZdbServer::bind(options, Arc::new(store)));
-    let server = server.expect("a port");
-    let address = server.local_addrs()[0];
-    runtime.spawn(server.run(CancellationToken::new()));
-    address
+    serve_blocks(runtime, store)
 }
 
 /// One step: `DATA HUB ZDB`. Says the most memory that it had, and what it did.

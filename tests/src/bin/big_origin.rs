@@ -4,12 +4,10 @@
 
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
-use std::sync::Arc;
 
 use bcm_hub_sync::store::memory::MemoryStore;
 use bcm_hub_sync::store::{BlockStore, VerifiedBlock};
-use bcm_hub_sync::zdb::server::{ZdbServer, ZdbServerOptions};
-use tokio_util::sync::CancellationToken;
+use bcm_tests::zdb_port::serve_blocks;
 
 fn main() {
     let count = std::env::args().nth(1).and_then(|count| count.parse().ok());
@@ -17,7 +15,7 @@ fn main() {
         eprintln!("big_origin BLOCKS");
         std::process::exit(2);
     };
-    let store = Arc::new(MemoryStore::default());
+    let store = MemoryStore::default();
     for first in (0..count).step_by(1000) {
         let blocks: Vec<VerifiedBlock> = (first..count.min(first + 1000)).map(block).collect();
         store.put(&blocks).expect("memory takes it");
@@ -30,15 +28,8 @@ fn main() {
         }
     });
     let runtime = tokio::runtime::Runtime::new().expect("a runtime");
-    let options = ZdbServerOptions {
-        listen: vec![(Ipv4Addr::LOCALHOST, 0).into()],
-        ..ZdbServerOptions::default()
-    };
-    let server = runtime
-        .block_on(ZdbServer::bind(options, store))
-        .expect("a port");
-    println!("http://{hub_address} zdb://{}", server.local_addrs()[0]);
-    runtime.spawn(server.run(CancellationToken::new()));
+    let zdb = serve_blocks(&runtime, store);
+    println!("http://{hub_address} zdb://{zdb}");
     let _ = std::io::stdin().read_to_end(&mut Vec::new());
 }
 
