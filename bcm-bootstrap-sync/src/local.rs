@@ -244,10 +244,7 @@ pub(crate) fn set_link(
     let path = layout.link(mode);
     let new = layout.links().join(format!(".{}.new", mode.link()));
     let failed = |error| LocalError::new("link", &path, error);
-    match fs::remove_file(&new) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(failed(error)),
-        _ => {}
-    }
+    atomic_file::remove_if_there(&new).map_err(failed)?;
     std::os::unix::fs::symlink(format!("../{kernel}"), &new).map_err(failed)?;
     fs::rename(&new, &path).map_err(failed)?;
     sync_parent(&path)
@@ -255,12 +252,7 @@ pub(crate) fn set_link(
 
 /// Removes a file if it is there.
 pub(crate) fn remove(path: &Path) -> Result<(), LocalError> {
-    match fs::remove_file(path) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => {
-            Err(LocalError::new("remove", path, error))
-        }
-        _ => Ok(()),
-    }
+    atomic_file::remove_if_there(path).map_err(|error| LocalError::new("remove", path, error))
 }
 
 fn sync_parent(path: &Path) -> Result<(), LocalError> {

@@ -158,12 +158,7 @@ impl Onions {
 
     fn remove_key(&self, name: &OnionName) -> Result<(), OnionError> {
         let path = self.key_path(name);
-        match fs::remove_file(&path) {
-            Err(source) if source.kind() != io::ErrorKind::NotFound => {
-                Err(OnionError::Remove { path, source })
-            }
-            _ => Ok(()),
-        }
+        atomic_file::remove_if_there(&path).map_err(|source| OnionError::Remove { path, source })
     }
 
     /// Removes all that a Tor of the user's own left.

@@ -14,10 +14,11 @@ mod filter;
 use std::fs;
 use std::io;
 use std::ops::ControlFlow;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use bcm_core::atomic_file;
 use bcm_core::lock::FolderLock;
 use bcm_core::progress::{Outcome, SharedProgress, Unit};
 use serde::Serialize;
@@ -150,7 +151,7 @@ impl Collection {
         if scanned && !self.options.dry_run {
             // Before anything that it lists is gone.
             for path in [layout.scan_state(), layout.gone_blocks()] {
-                forget(&path)?;
+                atomic_file::remove_if_there(&path).map_err(GcError::io("remove", &path))?;
             }
         }
         let swept = self.sweep(&needed, &mut report);
@@ -268,15 +269,5 @@ impl Collection {
         }
         self.progress.finished(task, &Outcome::Done);
         Ok(())
-    }
-}
-
-/// Removes a file that may not be there.
-fn forget(path: &Path) -> Result<(), GcError> {
-    match fs::remove_file(path) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => {
-            Err(GcError::io("remove", path)(error))
-        }
-        _ => Ok(()),
     }
 }

@@ -18,9 +18,6 @@ mod manifest;
 mod restore;
 mod take;
 
-use std::fs;
-use std::io;
-
 use bcm_core::atomic_file;
 use bcm_core::lock::FolderLock;
 use serde::Serialize;
@@ -150,12 +147,7 @@ fn known(layout: &Layout, name: &str) -> Result<(), SnapshotError> {
 }
 
 fn remove(path: &std::path::Path) -> Result<(), SnapshotError> {
-    match fs::remove_file(path) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => {
-            Err(SnapshotError::io("remove", path)(error))
-        }
-        _ => Ok(()),
-    }
+    atomic_file::remove_if_there(path).map_err(SnapshotError::io("remove", path))
 }
 
 #[cfg(test)]

@@ -286,10 +286,5 @@ fn keep_named(
 }
 
 fn remove(path: &Path) -> Result<(), SyncError> {
-    match std::fs::remove_file(path) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => {
-            Err(SyncError::io("remove", path, error))
-        }
-        _ => Ok(()),
-    }
+    atomic_file::remove_if_there(path).map_err(|error| SyncError::io("remove", path, error))
 }

@@ -6,6 +6,7 @@ use std::io;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
+use bcm_core::atomic_file;
 use bcm_core::digest::Md5;
 
 use super::super::config::FlistMode;
@@ -325,12 +326,7 @@ fn create(path: &Path) -> Result<File, SyncError> {
 }
 
 fn remove(path: &Path) -> Result<(), SyncError> {
-    match fs::remove_file(path) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => {
-            Err(SyncError::io("remove", path, error))
-        }
-        _ => Ok(()),
-    }
+    atomic_file::remove_if_there(path).map_err(|error| SyncError::io("remove", path, error))
 }
 
 fn copy(from: &Path, to: &Path) -> Result<(), SyncError> {
