@@ -17,6 +17,9 @@ pub enum NotAKernel {
     /// An error page, a log-in page, a captive portal.
     #[error("it is a web page, not a kernel")]
     Page,
+    /// A message of a proxy or of a server, a script. A kernel has bytes that no text has.
+    #[error("it is text, not a kernel: {0:?}")]
+    Text(String),
     /// An EFI program that is shorter than its own table of contents says.
     #[error("it is cut off: its header speaks of {wanted} bytes, and it has {size}")]
     CutOff {
@@ -61,10 +64,27 @@ fn check_head(head: &[u8], size: u64) -> Result<(), NotAKernel> {
     if begins("<!doctype") || begins("<html") || begins("<head") || begins("<?xml") {
         return Err(NotAKernel::Page);
     }
+    if let Some(text) = as_text(head) {
+        let begin = text.trim().chars().take(60).collect();
+        return Err(NotAKernel::Text(begin));
+    }
     match wanted_by_sections(head) {
         Some(wanted) if wanted > size => Err(NotAKernel::CutOff { wanted, size }),
         _ => Ok(()),
     }
+}
+
+/// `head` as text, where it is nothing else. The last character may be cut off.
+fn as_text(head: &[u8]) -> Option<&str> {
+    let text = match std::str::from_utf8(head) {
+        Ok(text) => text,
+        Err(error) if error.error_len().is_none() => {
+            std::str::from_utf8(&head[..error.valid_up_to()]).ok()?
+        }
+        Err(_) => return None,
+    };
+    let odd = |c: char| c.is_control() && !c.is_ascii_whitespace();
+    (!text.is_empty() && !text.contains(odd)).then_some(text)
 }
 
 /// Where the last section of a PE file ends (Microsoft's PE format: the offset of the header at 0x3c,
@@ -120,7 +140,16 @@ mod tests {
         ] {
             assert_eq!(check_head(page.as_bytes(), 100), Err(NotAKernel::Page));
         }
-        assert_eq!(check_head(b"anything else", 13), Ok(()));
+        for text in [
+            "404 page not found\n",
+            "<!-- c --><html>",
+            "Zu viele Anfragen é",
+        ] {
+            let refused = check_head(text.as_bytes(), 100);
+            assert!(matches!(refused, Err(NotAKernel::Text(_))), "{refused:?}");
+        }
+        assert_eq!(check_head(b"anything\0else", 13), Ok(()));
+        assert_eq!(check_head(b"\x1f\x8b\x08 gzip", 13), Ok(()));
         assert!(is_page_type("Text/HTML; charset=utf-8"));
         assert!(!is_page_type("application/octet-stream") && !is_page_type(""));
     }

@@ -11,6 +11,9 @@ use crate::run_mode::RunMode;
 /// The folder of the links of run modes, among the kernels, which no kernel is named after.
 pub const LINKS: &str = "net";
 
+/// The longest name, in bytes: what is kept of a download under way has a longer one.
+const LONGEST: usize = 200;
+
 /// Why a name cannot be that of a kernel.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
@@ -18,6 +21,9 @@ pub enum KernelNameError {
     /// It is not even a file name.
     #[error(transparent)]
     Name(#[from] names::NameError),
+    /// A file system would take it, but not with what is appended to it here.
+    #[error("{0:?} is longer than {LONGEST} bytes")]
+    TooLong(String),
     /// It means something else.
     #[error("{0:?} is kept for something else")]
     Reserved(String),
@@ -34,7 +40,7 @@ pub enum KernelNameError {
 /// The name of a kernel, such as `zero-os-development-zos-v3-generic-7f1a2c.efi`.
 ///
 /// It is used as a file name, in URLs and in boot scripts, so it has ASCII letters, digits and
-/// `.`, `_`, `-`, `+`, `~`, `@`, `=`, `,`, `:` only, and begins with a letter or a digit.
+/// `.`, `_`, `-`, `+`, `~`, `@`, `=`, `,`, `:` only, at most 200, and begins with a letter or a digit.
 ///
 /// ```
 /// use bcm_bootstrap_sync::kernel::KernelName;
@@ -55,6 +61,9 @@ impl KernelName {
     pub fn new(name: impl AsRef<str>) -> Result<Self, KernelNameError> {
         let name = name.as_ref();
         names::check(name)?;
+        if name.len() > LONGEST {
+            return Err(KernelNameError::TooLong(name.to_owned()));
+        }
         let refused = |c: &char| !(c.is_ascii_alphanumeric() || "._-+~@=,:".contains(*c));
         let first = name.chars().find(|c| !c.is_ascii_alphanumeric());
         let leading = first.filter(|c| name.starts_with(*c));

@@ -1,5 +1,7 @@
 //! Turns a run mode by hand.
 
+use std::path::PathBuf;
+
 use bcm_core::lock::FolderLock;
 use serde::Serialize;
 
@@ -32,6 +34,14 @@ pub enum LinkError {
     /// It is not known what upstream has.
     #[error("no sync has learnt yet what {0} leads to upstream")]
     NotKnown(RunMode),
+    /// What is known of the kernels and run modes cannot be read; writing it anew would lose it.
+    #[error("{} is damaged ({reason}): `bcm bootstrap sync` makes it again", path.display())]
+    Damaged {
+        /// The manifest.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: String,
+    },
     /// The data folder cannot be written, or somebody else writes to it.
     #[error(transparent)]
     Sync(#[from] SyncError),
@@ -68,6 +78,10 @@ pub fn link(
         }
     };
     let loaded = Manifest::load(&layout.manifest()).map_err(SyncError::from)?;
+    if let Some(reason) = loaded.damaged {
+        let path = layout.manifest();
+        return Err(LinkError::Damaged { path, reason });
+    }
     let mut manifest = loaded.manifest;
     let held = local::scan(layout).map_err(SyncError::from)?;
     let before = manifest.links.get(mode).cloned();

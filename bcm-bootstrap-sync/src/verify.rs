@@ -65,10 +65,11 @@ pub fn verify(layout: &Layout, repair: bool) -> Result<VerifyReport, SyncError> 
         odd: local.odd.clone(),
         ..VerifyReport::default()
     };
+    let damaged = loaded.damaged.is_some();
     if let Some(damaged) = loaded.damaged {
         report.problems.push(Problem {
             subject: "manifest.json".to_owned(),
-            problem: format!("it is damaged: {damaged}"),
+            problem: format!("it is damaged, and the next sync makes another: {damaged}"),
             repaired: false,
         });
     }
@@ -138,10 +139,11 @@ pub fn verify(layout: &Layout, repair: bool) -> Result<VerifyReport, SyncError> 
         report.problems.push(Problem {
             subject: format!("net/{}", mode.link()),
             problem,
-            repaired: repair,
+            repaired: repair && local.kernels.contains_key(&link.kernel),
         });
     }
-    if repair && !report.problems.is_empty() {
+    // One that is damaged is left for whoever wants to look what was in it; a sync replaces it.
+    if repair && !damaged && !report.problems.is_empty() {
         manifest.save(&layout.manifest())?;
     }
     Ok(report)

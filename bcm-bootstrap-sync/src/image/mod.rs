@@ -36,6 +36,7 @@ pub use error::MediaError;
 pub use prebuilt::Prebuilt;
 pub use script::Script;
 
+use bcm_core::digest::Md5;
 use disk::{DISK_SECTOR, Kernel};
 use efi::{Device, Efi};
 
@@ -130,6 +131,11 @@ impl Media {
     #[must_use]
     pub fn new(prebuilt: Prebuilt) -> Self {
         Self { prebuilt }
+    }
+
+    /// What tells media of this iPXE from those of another with the same script.
+    pub(crate) fn version(&self) -> Md5 {
+        self.prebuilt.digest()
     }
 
     /// The bytes of a medium that carries `script`.

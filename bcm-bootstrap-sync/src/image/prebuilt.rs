@@ -5,6 +5,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use bcm_core::digest::Md5;
 use bytes::Bytes;
 
 use super::{MediaError, efi::Efi, krn::Lkrn};
@@ -20,6 +21,7 @@ pub struct Prebuilt {
     lkrn: Result<Lkrn, Cause>,
     efi: Result<Efi, Cause>,
     snponly: Result<Efi, Cause>,
+    digest: Md5,
 }
 
 /// Why a file is not there; what [`MediaError`] is made of, again for each request.
@@ -37,11 +39,18 @@ impl Prebuilt {
     /// Reads the files from the first of `folders` that has them, file by file. Blocks.
     #[must_use]
     pub fn read(folders: &[PathBuf]) -> Self {
+        let mut digests = String::new();
         Self {
-            lkrn: find(folders, "ipxe.lkrn", |file| Lkrn::new(&file)),
-            efi: find(folders, "ipxe.efi", Efi::new),
-            snponly: find(folders, "snponly.efi", Efi::new),
+            lkrn: find(folders, "ipxe.lkrn", &mut digests, |file| Lkrn::new(&file)),
+            efi: find(folders, "ipxe.efi", &mut digests, Efi::new),
+            snponly: find(folders, "snponly.efi", &mut digests, Efi::new),
+            digest: Md5::of(digests.as_bytes()),
         }
+    }
+
+    /// Tells one set of files from another.
+    pub(crate) fn digest(&self) -> Md5 {
+        self.digest
     }
 
     pub(crate) fn lkrn(&self) -> Result<&Lkrn, MediaError> {
@@ -79,12 +88,16 @@ impl Cause {
 fn find<T>(
     folders: &[PathBuf],
     name: &'static str,
+    digests: &mut String,
     parse: impl FnOnce(Bytes) -> Result<T, &'static str>,
 ) -> Result<T, Cause> {
     for folder in folders {
         let path = folder.join(name);
         match read(&path) {
-            Ok(file) => return parse(file.into()).map_err(|reason| Cause::Unusable(path, reason)),
+            Ok(file) => {
+                digests.push_str(&Md5::of(&file).to_string());
+                return parse(file.into()).map_err(|reason| Cause::Unusable(path, reason));
+            }
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
             Err(error) => return Err(Cause::Read(path, error.kind())),
         }

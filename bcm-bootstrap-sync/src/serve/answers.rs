@@ -195,7 +195,8 @@ impl App {
             Ok(script) => script,
             Err(no) => return refused(asked, &no),
         };
-        let tag = bcm_core::digest::Md5::of(text.as_bytes());
+        let made_of = format!("{}\n{text}", self.media.version());
+        let tag = bcm_core::digest::Md5::of(made_of.as_bytes());
         let made = Script::new(text).and_then(|script| self.media.make(medium, &script));
         let content = match made {
             Ok(content) => content,

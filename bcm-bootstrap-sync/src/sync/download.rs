@@ -119,7 +119,7 @@ impl Downloader<'_> {
         &self,
         first: usize,
         wanted: &Wanted<'_>,
-        recognise: &(dyn Fn(&str, &Head) -> bool + Sync),
+        recognise: &(dyn Fn(&Head) -> bool + Sync),
     ) -> Result<Got, Failed> {
         let count = self.upstreams.count();
         let mut reason = None;
@@ -149,7 +149,7 @@ impl Downloader<'_> {
         &self,
         upstream: usize,
         wanted: &Wanted<'_>,
-        recognise: &(dyn Fn(&str, &Head) -> bool + Sync),
+        recognise: &(dyn Fn(&Head) -> bool + Sync),
     ) -> Result<Got, Failed> {
         let mut failures = 0;
         let mut before = 0;
@@ -196,7 +196,7 @@ impl Downloader<'_> {
         &self,
         upstream: usize,
         wanted: &Wanted<'_>,
-        recognise: &(dyn Fn(&str, &Head) -> bool + Sync),
+        recognise: &(dyn Fn(&Head) -> bool + Sync),
     ) -> Result<Got, Attempt> {
         let source = self.upstreams.name(upstream);
         let staged = self.staged(wanted);
@@ -270,7 +270,7 @@ impl Downloader<'_> {
                     validators: validators.clone(),
                     size: response.content_length(),
                 };
-                if recognise(&source, &head) {
+                if recognise(&head) {
                     staged.discard()?;
                     return Ok(Got::Recognised { source, head });
                 }

@@ -1,5 +1,6 @@
 //! Follows upstream's run modes: each link is recognised, by its content, as one of the kernels.
 
+use bcm_core::digest::Sha256;
 use bcm_core::http::{Request, Response, Validators, header};
 use bcm_core::progress::{SharedProgress, TaskId};
 use futures_util::StreamExt;
@@ -9,27 +10,36 @@ use super::error::SyncError;
 use super::run::{LinkPlan, Work};
 use crate::kernel::{KernelName, LINKS};
 use crate::local::{self, LocalLink};
-use crate::manifest::{Link, Manifest, UpstreamLink};
+use crate::manifest::{Link, UpstreamLink};
 use crate::report::{Moved, Pinned};
 use crate::run_mode::RunMode;
 
 /// How many kernels are looked at to find the name of a content.
 const MAX_CANDIDATES: usize = 50;
 
-/// The kernel of a manifest that an answer's head can only be about: the same strong entity tag,
-/// size and date from the same server. Servers that make tags of time and size give a link and its
-/// target the same one.
-fn recognise<'a>(manifest: &'a Manifest, source: &str, head: &Head) -> Option<&'a KernelName> {
-    let etag = head.validators.strong_etag()?;
-    head.validators.last_modified.as_ref()?;
-    let mut found = manifest.kernels.iter().filter(|(_, kernel)| {
-        kernel.source == source
-            && kernel.validators.strong_etag() == Some(etag)
-            && kernel.validators.last_modified == head.validators.last_modified
-            && Some(kernel.size) == head.size
-    });
-    let first = found.next()?;
-    found.next().is_none().then_some(first.0)
+/// The kernel of a manifest that an answer's head proves itself to be about: its entity tag is the
+/// content's SHA-256, as this program's own server makes it. Tags that are made of time, size or path
+/// prove nothing: two kernels may share them.
+fn recognise<'a>(work: &'a Work<'_>, head: &Head) -> Option<&'a KernelName> {
+    let (manifest, here) = (&work.manifest, &work.local.kernels);
+    let sha256: Sha256 = head
+        .validators
+        .strong_etag()?
+        .trim_matches('"')
+        .parse()
+        .ok()?;
+    let same = manifest.with_content(&sha256);
+    same.filter(|name| here.contains_key(*name))
+        .max_by_key(|name| {
+            (
+                manifest.kernels[*name].listed,
+                manifest.kernels[*name].timestamp,
+            )
+        })
+        .filter(|name| {
+            head.size
+                .is_none_or(|size| manifest.kernels[*name].size == size)
+        })
 }
 
 /// What is known of upstream's link, if the kernel that it was recognised as is still here.
@@ -98,8 +108,7 @@ pub(super) async fn follow(
                 known: known.map(|known| (known.source.as_str(), &known.validators)),
                 most: work.config.max_size,
             };
-            let recognised =
-                |source: &str, head: &Head| recognise(&work.manifest, source, head).is_some();
+            let recognised = |head: &Head| recognise(work, head).is_some();
             downloader.get(work.upstream, &wanted, &recognised).await
         });
         looked.buffered(work.config.parallel.max(1)).collect().await
@@ -121,6 +130,27 @@ pub(super) async fn follow(
     Ok(())
 }
 
+/// Names the run modes that machines cannot boot, because what they lead to is not here.
+pub(super) fn name_dangling(work: &mut Work<'_>) {
+    let here = &work.local.kernels;
+    let dangling: Vec<(RunMode, Link)> = work
+        .manifest
+        .links
+        .iter()
+        .filter(|(_, link)| !here.contains_key(&link.kernel))
+        .map(|(mode, link)| (mode.clone(), link.clone()))
+        .collect();
+    for (mode, link) in dangling {
+        let pinned = if link.pinned { "is pinned" } else { "leads" };
+        let reason = format!(
+            "it {pinned} to {}, which is not here, nor to be had upstream: `bcm bootstrap link {mode} \
+             KERNEL` turns it to another, `--follow` to upstream's",
+            link.kernel
+        );
+        work.refuse(&format!("{LINKS}/{}", mode.link()), reason);
+    }
+}
+
 /// No kernel's name begins with a dot.
 fn staged(mode: &RunMode) -> String {
     format!(".{LINKS}-{mode}")
@@ -136,15 +166,15 @@ async fn recognised(
     match got {
         Got::Unchanged => Ok(named_meanwhile(work, mode)),
         Got::Missing => {
-            if work.manifest.links.contains_key(mode) {
-                work.report.warnings.push(format!(
-                    "upstream has no run mode {mode} any more; it stays here as it is"
-                ));
-            }
+            let warning = match work.manifest.links.contains_key(mode) {
+                true => format!("upstream has no run mode {mode} any more; it stays here as it is"),
+                false => format!("upstream has no run mode {mode}"),
+            };
+            work.report.warnings.push(warning);
             Ok(None)
         }
         Got::Recognised { source, head } => {
-            let found = recognise(&work.manifest, &source, &head);
+            let found = recognise(work, &head);
             Ok(found.map(|name| UpstreamLink {
                 kernel: name.clone(),
                 sha256: work.manifest.kernels[name].sha256,

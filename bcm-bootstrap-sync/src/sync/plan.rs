@@ -28,6 +28,8 @@ pub struct Fetch {
 pub(crate) struct Kernels {
     pub(crate) fetch: Vec<Fetch>,
     pub(crate) unchanged: Vec<KernelName>,
+    /// Those of the unchanged that upstream has published anew: a run mode is pinned to what is here.
+    pub(crate) pinned: Vec<KernelName>,
 }
 
 /// Compares `listed` (with its times) with what is here.
@@ -43,6 +45,12 @@ pub(crate) fn kernels(
     // What is here because a run mode leads to it follows its upstream, too.
     let linked = linked(manifest, local);
     wanted.extend(linked.into_iter().filter(|name| listed.contains_key(name)));
+    let pinned: BTreeSet<&KernelName> = manifest
+        .links
+        .values()
+        .filter(|link| link.pinned)
+        .map(|link| &link.kernel)
+        .collect();
     let recheck_after = i64::try_from(recheck_after.as_secs()).unwrap_or(i64::MAX);
     let mut kernels = Kernels::default();
     for name in wanted {
@@ -62,6 +70,16 @@ pub(crate) fn kernels(
                 Some(Reason::Recheck)
             }
             _ => None,
+        };
+        // What is pinned is the content, not the name.
+        let reason = match reason {
+            Some(Reason::Republished | Reason::Recheck) if pinned.contains(&name) => {
+                if reason == Some(Reason::Republished) {
+                    kernels.pinned.push(name.clone());
+                }
+                None
+            }
+            reason => reason,
         };
         match reason {
             Some(reason) => kernels.fetch.push(Fetch {

@@ -20,8 +20,8 @@ use super::plan::{self, Fetch, Gone, Kernels};
 use super::staged;
 use crate::kernel::KernelName;
 use crate::layout::Layout;
-use crate::local::{self, Local, LocalError};
-use crate::manifest::{Kernel, Manifest};
+use crate::local::{self, Local, LocalError, LocalLink};
+use crate::manifest::{Kernel, Link, Manifest};
 use crate::report::{Counts, Reason, Replaced, SyncOutcome, SyncReport};
 use crate::run_mode::RunMode;
 use crate::upstream::Upstreams;
@@ -75,6 +75,8 @@ pub(super) struct Work<'a> {
     pub(super) manifest: Manifest,
     pub(super) local: Local,
     pub(super) listed: BTreeMap<KernelName, i64>,
+    /// Upstream has these, but what it says of them is of no use.
+    unusable: BTreeSet<KernelName>,
     pub(super) now: i64,
     pub(super) report: SyncReport,
 }
@@ -110,7 +112,9 @@ pub async fn plan(
 ) -> Result<Plan, SyncError> {
     let run = async {
         let work = Work::begin(layout, config).await?;
-        let Kernels { fetch, unchanged } = work.kernels();
+        let Kernels {
+            fetch, unchanged, ..
+        } = work.kernels();
         let wanted = work.wanted(&fetch, &unchanged);
         let Gone {
             deletions,
@@ -162,6 +166,11 @@ async fn run(
                 .any(|fetch| fetch.name.as_str() == base)
     })?;
     work.report.counts.unchanged = kernels.unchanged.len() as u64;
+    for name in &kernels.pinned {
+        work.report.warnings.push(format!(
+            "upstream has published {name} anew; the one that is here stays, for a run mode is pinned to it"
+        ));
+    }
     let task = progress.started("fetching kernels", Unit::Bytes, None);
     let fetched = work.fetch(&kernels.fetch, progress, task).await;
     let linked = match fetched {
@@ -177,6 +186,7 @@ async fn run(
     };
     progress.finished(task, &outcome);
     linked?;
+    links::name_dangling(&mut work);
     // Run modes may lead elsewhere by now.
     let wanted = work.wanted(&kernels.fetch, &kernels.unchanged);
     let waits = work.delete(&wanted)?;
@@ -224,20 +234,49 @@ impl<'a> Work<'a> {
             let warning = format!("{} failed: {}", failed.subject, failed.reason);
             report.warnings.push(warning);
         }
+        let mut manifest = loaded.manifest;
         if let Some(damaged) = loaded.damaged {
-            let path = layout.manifest();
+            let path = layout.manifest().display().to_string();
             report
                 .warnings
-                .push(format!("{} was damaged: {damaged}", path.display()));
+                .push(format!("{path} was damaged: {damaged}"));
+            // Nobody knows any more which of them were pinned.
+            for (mode, link) in &local.links {
+                let LocalLink::Kernel(kernel) = link else {
+                    continue;
+                };
+                report.warnings.push(format!(
+                    "run mode {mode} stays at {kernel}, for it may have been pinned: `bcm bootstrap link \
+                     {mode} --follow` lets it follow upstream"
+                ));
+                manifest.links.insert(
+                    mode.clone(),
+                    Link {
+                        kernel: kernel.clone(),
+                        pinned: true,
+                        turned: now,
+                        upstream: None,
+                    },
+                );
+            }
+        }
+        for name in &config.policy.pins {
+            let known = manifest.kernels.contains_key(name);
+            if !known && !catalogue.index.kernels.contains_key(name) {
+                report.warnings.push(format!(
+                    "{name} is to be kept, but is neither here nor in upstream's list"
+                ));
+            }
         }
         let mut work = Self {
             layout,
             config,
             upstreams,
             upstream,
-            manifest: loaded.manifest,
+            manifest,
             local,
             listed: BTreeMap::new(),
+            unusable: catalogue.index.unusable,
             now,
             report,
         };
@@ -273,7 +312,10 @@ impl<'a> Work<'a> {
                     let timestamp = said.or(known).unwrap_or(self.now);
                     self.listed.insert(name, timestamp);
                 }
-                Err(error) => self.refuse(name.as_str(), bcm_core::cause::chain(&error)),
+                Err(error) => {
+                    self.refuse(name.as_str(), bcm_core::cause::chain(&error));
+                    self.unusable.insert(name);
+                }
             }
         }
     }
@@ -295,11 +337,12 @@ impl<'a> Work<'a> {
         let mut wanted: BTreeSet<KernelName> = names.cloned().collect();
         wanted.extend(plan::linked(&self.manifest, &self.local));
         wanted.extend(self.config.policy.pins.iter().cloned());
+        wanted.extend(self.unusable.iter().cloned());
         wanted
     }
 
     fn gone(&self, wanted: &BTreeSet<KernelName>) -> Gone {
-        let listed = self.listed.keys().cloned().collect();
+        let listed = self.listed.keys().chain(&self.unusable).cloned().collect();
         let grace = Grace {
             delete_after: self.config.delete_after,
             now: self.now,
@@ -366,7 +409,7 @@ impl<'a> Work<'a> {
                         .map(|(source, validators)| (source.as_str(), validators)),
                     most,
                 };
-                (fetch, downloader.get(first, &wanted, &|_, _| false).await)
+                (fetch, downloader.get(first, &wanted, &|_| false).await)
             })
             .buffer_unordered(self.config.parallel.max(1));
         while let Some((fetch, result)) = results.next().await {

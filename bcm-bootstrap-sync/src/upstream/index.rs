@@ -1,6 +1,6 @@
 //! `/api/images`: JSON, a list of objects with at least a `name` and a `timestamp`.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use bcm_core::refused::{MAX_NAMED, Refused};
 use serde_json::Value;
@@ -9,8 +9,9 @@ use crate::kernel::KernelName;
 
 /// The most kernels that a list may have.
 const MAX_LISTED: usize = 100_000;
-/// The last second of the year 9999.
-const LAST_SECOND: i64 = 253_402_300_799;
+/// The last second of the year 2099: what is said to be later is nonsense, and some file systems could
+/// not keep it.
+const LAST_SECOND: i64 = 4_102_444_799;
 
 /// A list that is not one.
 #[derive(Debug, thiserror::Error)]
@@ -39,6 +40,8 @@ pub struct Listed {
 pub struct Index {
     /// By name.
     pub kernels: BTreeMap<KernelName, Listed>,
+    /// Kernels that are listed with what cannot be used. They are there upstream all the same.
+    pub unusable: BTreeSet<KernelName>,
     /// Entries that are refused, the first [`MAX_NAMED`].
     pub refused: Vec<Refused>,
     /// How many were refused.
@@ -63,7 +66,10 @@ impl Index {
             };
             match timestamp(entry.get("timestamp")) {
                 Ok(timestamp) => index.add(name, Some(timestamp)),
-                Err(reason) => index.refuse(name, reason),
+                Err(reason) => {
+                    index.unusable.extend(KernelName::new(name));
+                    index.refuse(name, reason);
+                }
             }
         }
         Ok(index)
@@ -149,6 +155,8 @@ mod tests {
         );
         assert_eq!(index.kernels.len(), 1);
         assert_eq!(index.refused_total, 13);
+        let unusable: Vec<_> = index.unusable.iter().map(KernelName::as_str).collect();
+        assert_eq!(unusable, ["huge.efi", "neg.efi", "none.efi", "text.efi"]);
         for refused in &index.refused {
             assert!(!refused.subject.contains('\0') && !refused.reason.is_empty());
         }

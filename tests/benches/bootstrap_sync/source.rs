@@ -6,10 +6,14 @@ use std::net::SocketAddr;
 use std::os::unix::fs::symlink;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use bcm_bootstrap_sync::kernel::KernelName;
 use bcm_bootstrap_sync::layout::Layout;
+use bcm_bootstrap_sync::manifest::{Kernel, Manifest};
 use bcm_bootstrap_sync::serve::{BootstrapServer, ServeOptions};
+use bcm_core::digest::Sha256;
+use bcm_core::http::Validators;
 use bcm_tests::delay_proxy::{DelayProxy, GIGABIT};
 use tokio_util::sync::CancellationToken;
 
@@ -26,18 +30,35 @@ pub fn name(number: u64) -> String {
     format!("zero-os-{number:02}.efi")
 }
 
-/// Makes the upstream's folder: every kernel another one, nearly all of it holes, which nothing on the
-/// way knows.
+/// Makes the upstream's folder, a mirror like any other: every kernel another one, nearly all of it
+/// holes, which nothing on the way knows.
 pub fn fill(folder: &Path) {
     let layout = Layout::new(folder);
+    let mut manifest = Manifest::load(&layout.manifest()).expect("none").manifest;
     fs::create_dir_all(layout.links()).expect("a folder");
     for number in 0..KERNELS {
         let mut file = fs::File::create(layout.kernels().join(name(number))).expect("a file");
         writeln!(file, "kernel {number}").expect("room");
         file.set_len(SIZE).expect("a size");
-        let age = Duration::from_secs(86_400 + number);
-        file.set_modified(SystemTime::now() - age).expect("a time");
+        let now = SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .expect("a clock");
+        let time = Duration::from_secs(now.as_secs() - 86_400 - number);
+        file.set_modified(UNIX_EPOCH + time).expect("a time");
+        let path = layout.kernels().join(name(number));
+        let kernel = Kernel {
+            size: SIZE,
+            sha256: Sha256::of_reader(fs::File::open(path).expect("it is there")).expect("a disk"),
+            timestamp: time.as_secs().try_into().expect("a time"),
+            listed: true,
+            source: "here".to_owned(),
+            validators: Validators::default(),
+            checked: 0,
+        };
+        let name = KernelName::new(name(number)).expect("a name");
+        manifest.kernels.insert(name, kernel);
     }
+    manifest.save(&layout.manifest()).expect("room");
     for (mode, number) in [("prod", 3), ("test", 2), ("dev", 1), ("qa", 0)] {
         let link = layout.links().join(format!("{mode}.efi"));
         symlink(format!("../{}", name(number)), link).expect("a link");

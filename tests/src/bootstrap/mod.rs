@@ -65,7 +65,7 @@ struct State {
     /// What `/api/images` says instead of the list.
     index: Option<String>,
     without_json: bool,
-    /// The same entity tag for a link as for its target, as some servers make them.
+    /// The content's hash as entity tag, the same for a link as for its target.
     tags_of_content: bool,
     faults: Vec<(String, Fault, u64)>,
     /// Bytes per second of each connection.
@@ -223,7 +223,7 @@ impl Bootstrap {
         self.state().without_json = true;
     }
 
-    /// Makes entity tags of time and size alone.
+    /// Makes entity tags of the content alone.
     pub fn tags_of_content(&self) {
         self.state().tags_of_content = true;
     }

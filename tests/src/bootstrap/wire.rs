@@ -4,6 +4,7 @@ use std::io;
 use std::sync::Arc;
 use std::time::{Duration, UNIX_EPOCH};
 
+use bcm_core::digest::Sha256;
 use bytes::Bytes;
 use serde_json::json;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -239,11 +240,12 @@ fn kernel<'a>(state: &'a State, path: &str) -> Option<&'a FakeKernel> {
 /// depends on the path, so a link has another one than its target.
 fn file(state: &State, request: &Request, kernel: &FakeKernel, anything: bool) -> Answer {
     let size = kernel.bytes.len() as u64;
-    let path = match state.tags_of_content {
-        true => 0,
-        false => request.path.bytes().map(u64::from).sum::<u64>(),
+    let etag = if state.tags_of_content {
+        format!("\"{}\"", Sha256::of(&kernel.bytes))
+    } else {
+        let path = request.path.bytes().map(u64::from).sum::<u64>();
+        format!("\"{}-{size}-{path}\"", kernel.time)
     };
-    let etag = format!("\"{}-{size}-{path}\"", kernel.time);
     let time = UNIX_EPOCH + Duration::from_secs(kernel.time.try_into().unwrap_or(0));
     let date = httpdate::fmt_http_date(time);
     let mut answer = Answer::new(200, "application/octet-stream", kernel.bytes.clone());

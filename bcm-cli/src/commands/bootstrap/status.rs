@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use bcm_bootstrap_sync::kernel::KernelName;
 use bcm_bootstrap_sync::layout::Layout;
-use bcm_bootstrap_sync::local;
+use bcm_bootstrap_sync::local::{self, LocalLink};
 use bcm_bootstrap_sync::manifest::Manifest;
 use bcm_bootstrap_sync::report::{Summary, SyncOutcome};
 use bcm_bootstrap_sync::run_mode::RunMode;
@@ -80,6 +80,24 @@ pub(super) fn run(context: &Context, args: &StatusCommand) -> Result<ExitCode, F
                 problems.push(format!("{name} was changed here; the next sync fetches it"));
             }
             Some(_) => {}
+        }
+    }
+    for (mode, link) in &manifest.links {
+        let file = format!("net/{}", mode.link());
+        match held.links.get(mode) {
+            Some(LocalLink::Kernel(name)) if *name == link.kernel => {
+                if !held.kernels.contains_key(name) {
+                    problems.push(format!("{file} leads to {name}, which is not here"));
+                }
+            }
+            Some(LocalLink::Kernel(name)) => problems.push(format!(
+                "{file} leads to {name}, not to {}; the next sync turns it back",
+                link.kernel
+            )),
+            _ => problems.push(format!(
+                "{file} does not lead to {}; the next sync turns it",
+                link.kernel
+            )),
         }
     }
     let healthy = problems.is_empty();

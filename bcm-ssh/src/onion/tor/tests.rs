@@ -33,10 +33,10 @@ async fn gone(path: &Path) {
 }
 
 const READY: &str = "echo run >>runs\necho $$ >pid\n\
-    echo 'x [notice] Bootstrapped 5% (conn): Connecting'\n\
-    echo 'x [notice] Bootstrapped 100% (done): Done'\n\
     trap 'echo hup >>hups; echo Read configuration file' HUP\n\
-    trap 'exit 0' TERM\nwhile :; do sleep 0.02; done\n";
+    trap 'exit 0' TERM\n\
+    echo 'x [notice] Bootstrapped 5% (conn): Connecting'\n\
+    echo 'x [notice] Bootstrapped 100% (done): Done'\nwhile :; do sleep 0.02; done\n";
 
 #[tokio::test]
 async fn one_tor_serves_all_and_ends_when_nobody_wants_it() {

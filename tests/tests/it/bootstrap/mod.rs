@@ -3,6 +3,7 @@
 mod changes;
 mod follow;
 mod hostile;
+mod kept;
 mod kill_points;
 mod plain;
 mod serve;
