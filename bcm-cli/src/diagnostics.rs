@@ -187,11 +187,11 @@ fn excerpt(mistake: &Mistake) -> String {
         .take(mistake.column - 1)
         .map(|c| if c == '\t' { '\t' } else { ' ' })
         .collect();
-    format!(
-        "{margin} |\n{number} | {}\n{margin} | {before}{}\n",
-        mistake.excerpt,
-        "^".repeat(mistake.width)
-    )
+    let line = format!("{margin} |\n{number} | {}\n", mistake.excerpt);
+    match mistake.width {
+        0 => line,
+        width => format!("{line}{margin} | {before}{}\n", "^".repeat(width)),
+    }
 }
 
 /// The first error of type `T` in the chain that starts with `error`.

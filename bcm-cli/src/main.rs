@@ -21,6 +21,9 @@ mod reporter;
 mod run_log;
 mod settings;
 
+use std::io::Write;
+
+use bcm_core::redact;
 use clap::FromArgMatches;
 
 use crate::commands::Context;
@@ -39,11 +42,18 @@ fn run(environment: Environment) -> ExitCode {
         Ok(cli) => cli,
         Err(error) => {
             // Help and version are results: they go to stdout, and a closed pipe is no error.
-            let _ = error.print();
-            return match error.use_stderr() {
-                true => ExitCode::Usage,
-                false => ExitCode::Done,
+            if !error.use_stderr() {
+                let _ = error.print();
+                return ExitCode::Done;
+            }
+            // It repeats what was given, which may have a password in it.
+            let text = error.render().to_string();
+            let hidden = redact::text(&text);
+            let _ = match hidden == text {
+                true => error.print(),
+                false => std::io::stderr().write_all(hidden.as_bytes()),
             };
+            return ExitCode::Usage;
         }
     };
     let context = match Context::new(environment, &cli.global) {

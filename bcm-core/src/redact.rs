@@ -60,6 +60,33 @@ pub fn url(url: &str) -> String {
     format!("{scheme}://{user}***{}", &rest[at..])
 }
 
+/// `text` with the user information of every URL in it replaced by `***`: for text that was not taken
+/// apart, such as a line of a file with a mistake in it. Hides too much rather than too little.
+///
+/// ```
+/// use bcm_core::redact::text;
+/// assert_eq!(text("a = 'zdb://:p@w@h:x', b = \"http://h/\""), "a = 'zdb://***@h:x', b = \"http://h/\"");
+/// ```
+#[must_use]
+pub fn text(text: &str) -> String {
+    let mut hidden = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(begin) = rest.find("://") {
+        let (before, after) = rest.split_at(begin + 3);
+        hidden.push_str(before);
+        let ends = |c: char| c.is_whitespace() || "\"'`<>,".contains(c);
+        let end = after.find(ends).unwrap_or(after.len());
+        rest = match after[..end].rfind('@') {
+            Some(at) => {
+                hidden.push_str("***");
+                &after[at..]
+            }
+            None => after,
+        };
+    }
+    hidden + rest
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -69,6 +96,15 @@ mod tests {
         let secret = Secret::new("pw");
         assert_eq!(format!("{secret} {secret:?}"), "*** ***");
         assert_eq!(secret.reveal(), "pw");
+    }
+
+    #[test]
+    fn every_password_of_a_text_hides() {
+        let two = "x=\"00-7f=zdb://:one@a:b\" y=http://u:t/w@o@h/ z=zdb://h:1/ns";
+        let hidden = "x=\"00-7f=zdb://***@a:b\" y=http://***@h/ z=zdb://h:1/ns";
+        assert_eq!(text(two), hidden);
+        assert_eq!(text("no url, me@there"), "no url, me@there");
+        assert_eq!(text("://"), "://");
     }
 
     #[test]

@@ -19,7 +19,7 @@ pub enum SyncError {
     #[error("there is no upstream to sync from")]
     NoUpstream,
     /// Somebody else writes into the data folder.
-    #[error("the data folder is in use")]
+    #[error("the data folder could not be locked")]
     Lock(#[from] LockError),
     /// The data folder cannot be read or written.
     #[error(transparent)]

@@ -273,7 +273,7 @@ fn real_parts(context: &Context, args: &StartCommand) -> Result<Parts, Failure> 
         .transpose()?;
     Ok(Parts {
         layout: Layout::new(data),
-        store: StoreSettings::resolve(settings, &args.store.store).map_err(Failure::new)?,
+        store: StoreSettings::resolve(settings, &args.store.store)?,
         config,
         serve,
         follow: settings::follow::resolve(settings, &args.follow)?,
@@ -346,7 +346,7 @@ async fn demo_parts(
     Ok(Parts {
         layout: Layout::new(data),
         // A demonstration must not end up in the real mirror's store.
-        store: StoreSettings::resolve(&bare, &args.store.store).map_err(Failure::new)?,
+        store: StoreSettings::resolve(&bare, &args.store.store)?,
         config,
         serve,
         follow: settings::follow::resolve(&bare, &args.follow)?,

@@ -7,6 +7,8 @@ use std::path::{Path, PathBuf};
 
 use toml_edit::{Document, Item, TableLike, Value};
 
+use bcm_core::redact;
+
 use super::key::{self, AnyKey, Kind};
 use bcm_lxd::cluster::ClusterSpec;
 
@@ -57,9 +59,9 @@ pub(crate) struct Mistake {
     pub(crate) message: String,
     /// What to write instead.
     pub(crate) hint: Option<String>,
-    /// The line's text.
+    /// The line's text, without the passwords in it.
     pub(crate) excerpt: String,
-    /// How many characters of it are meant.
+    /// How many characters of it are meant; 0 where the place cannot be shown.
     pub(crate) width: usize,
 }
 
@@ -240,14 +242,21 @@ impl Mistake {
             .find('\n')
             .map_or(text.len(), |length| start + length);
         let end = floor_char_boundary(text, span.end).clamp(start, line_end);
+        let line = text[line_start..line_end].trim_end();
+        let excerpt = redact::text(line);
+        // What is hidden moves what is behind it.
+        let width = match excerpt == line {
+            true => text[start..end].chars().count().max(1),
+            false => 0,
+        };
         Self {
             path: path.to_owned(),
             line: text[..line_start].matches('\n').count() + 1,
             column: text[line_start..start].chars().count() + 1,
-            message,
+            message: redact::text(&message),
             hint,
-            excerpt: text[line_start..line_end].trim_end().to_owned(),
-            width: text[start..end].chars().count().max(1),
+            excerpt,
+            width,
         }
     }
 }

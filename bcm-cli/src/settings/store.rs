@@ -78,6 +78,6 @@ pub(crate) fn open(
     layout: &Layout,
     access: Access,
 ) -> Result<Arc<dyn BlockStore>, Failure> {
-    let settings = StoreSettings::resolve(settings, flags).map_err(Failure::new)?;
+    let settings = StoreSettings::resolve(settings, flags)?;
     settings.open(layout, access).map_err(Failure::new)
 }

@@ -53,6 +53,41 @@ fn a_folder_without_a_mirror_is_not_healthy() {
 }
 
 #[test]
+fn a_mistyped_folder_is_not_made_a_mirror() {
+    let sandbox = Sandbox::new();
+    snapshot!(sandbox.run("hub gc"), @r"
+    exit code: 1
+    --- stdout
+    --- stderr
+    error: [dir]/data holds no mirror
+    hint: --data names the data folder; `bcm hub sync` makes a mirror in it
+    ");
+    let dry = sandbox.run("hub gc --dry-run");
+    assert!(dry.contains("holds no mirror"), "{dry}");
+    assert!(!sandbox.path("data").exists());
+}
+
+#[test]
+fn a_password_is_not_repeated_with_a_mistake() {
+    let sandbox = Sandbox::new();
+    sandbox.write("bcm.toml", "[hub]\nstore = [\"00-7f=zdb://:sekrit@a:b\"]\n");
+    let mistaken = [
+        "hub status",
+        "hub sync --store zdb://:sekrit@rit@h:x",
+        "hub sync --upstream-zdb 00-7f=zdb://:sekrit@h",
+        "hub sync --upstream htp://u:sekrit@h/",
+    ];
+    for command in mistaken {
+        let shown = sandbox.run(command).to_string();
+        assert!(shown.starts_with("exit code: 2"), "{shown}");
+        assert!(
+            shown.contains("***") && !shown.contains("sekrit"),
+            "{shown}"
+        );
+    }
+}
+
+#[test]
 fn a_data_folder_in_use_is_named() {
     let sandbox = Sandbox::new();
     sandbox.write("data/lock", "");
@@ -61,7 +96,7 @@ fn a_data_folder_in_use_is_named() {
     exit code: 1
     --- stdout
     --- stderr
-    error: the data folder is in use
+    error: the data folder could not be locked
       because: [dir]/data/lock is in use by another process (process [pid])
     hint: one process at a time writes to a data folder; wait for it, or use another --data
     ");

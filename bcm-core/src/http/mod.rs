@@ -40,6 +40,8 @@ use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 
+use crate::redact;
+
 /// A request without a body.
 #[derive(Debug, Clone)]
 pub struct Request {
@@ -187,7 +189,8 @@ impl HttpClient {
         self.options.limiter.request().await;
         let started = Instant::now();
         let limit = self.options.connect + self.options.first_byte;
-        tracing::debug!(method = %request.method, %url, "asking");
+        let shown = redact::url(url.as_str());
+        tracing::debug!(method = %request.method, url = shown, "asking");
         match tokio::time::timeout(limit, self.client.request(message)).await {
             Ok(Ok(response)) => Ok(Response::new(
                 url.clone(),

@@ -15,8 +15,14 @@ use crate::sync::state::StateError;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum GcError {
+    /// There is no mirror; a mistyped folder is not made one.
+    #[error("{} holds no mirror", path.display())]
+    NoMirror {
+        /// The data folder.
+        path: PathBuf,
+    },
     /// Somebody else writes into the data folder.
-    #[error("the data folder is in use")]
+    #[error("the data folder could not be locked")]
     Lock(#[from] LockError),
     /// The published tree cannot be read.
     #[error("the published tree cannot be read")]

@@ -103,6 +103,7 @@ pub async fn gc(
     progress: SharedProgress,
     cancel: CancellationToken,
 ) -> Result<GcReport, GcError> {
+    check(layout)?;
     let work = Collection {
         layout: layout.clone(),
         store,
@@ -112,6 +113,19 @@ pub async fn gc(
     };
     let result = tokio::task::spawn_blocking(move || work.run()).await;
     result.map_err(GcError::Panicked)?
+}
+
+/// Whether there is a mirror in `layout`. To be asked before its store is opened, which may make one.
+///
+/// # Errors
+/// There is none.
+pub fn check(layout: &Layout) -> Result<(), GcError> {
+    match layout.hub().is_dir() {
+        true => Ok(()),
+        false => Err(GcError::NoMirror {
+            path: layout.root().to_owned(),
+        }),
+    }
 }
 
 struct Collection {

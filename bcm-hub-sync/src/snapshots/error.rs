@@ -48,7 +48,7 @@ pub enum SnapshotError {
         first: String,
     },
     /// Somebody else writes into the data folder.
-    #[error("the data folder is in use")]
+    #[error("the data folder could not be locked")]
     Lock(#[from] LockError),
     /// The published tree cannot be read.
     #[error("the published tree cannot be read")]

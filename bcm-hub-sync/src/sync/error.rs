@@ -21,7 +21,7 @@ pub enum SyncError {
     #[error("there is no upstream to sync from")]
     NoUpstream,
     /// Somebody else writes into the data folder.
-    #[error("the data folder is in use")]
+    #[error("the data folder could not be locked")]
     Lock(#[from] LockError),
     /// The operating system refused.
     #[error("could not {operation} {}", path.display())]

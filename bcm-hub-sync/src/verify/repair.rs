@@ -44,7 +44,7 @@ pub enum RepairError {
     #[error("the mirror could not be verified")]
     Verify(#[from] VerifyError),
     /// Somebody else writes into the data folder.
-    #[error("the data folder is in use")]
+    #[error("the data folder could not be locked")]
     Lock(#[from] LockError),
     /// What the syncs remember cannot be used.
     #[error("what the syncs remember cannot be used")]

@@ -29,6 +29,7 @@ pub(super) async fn run(context: &Context, args: &GcCommand) -> Result<ExitCode,
     };
     let cancel = interrupt::watch(&context.reporter).map_err(Failure::new)?;
     let layout = Layout::new(&data);
+    gc::check(&layout).map_err(failure)?;
     let access = match args.dry_run {
         true => Access::ReadOnly,
         false => Access::ReadWrite,
@@ -52,6 +53,8 @@ fn failure(error: GcError) -> Failure {
         GcError::WholeNamespace => Failure::new(error).with_hint(
             "where it is not to be mirrored any more, `--only-named` keeps what flists name",
         ),
+        GcError::NoMirror { .. } => Failure::new(error)
+            .with_hint("--data names the data folder; `bcm hub sync` makes a mirror in it"),
         error => Failure::new(error),
     }
 }

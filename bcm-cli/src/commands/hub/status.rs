@@ -146,6 +146,9 @@ fn status(
     }
     match (state.last_attempt, max_age) {
         (None, _) => problems.push("no sync has run to its end yet".to_owned()),
+        (Some(last), _) if is_to_come(last) => problems.push(
+            "the last sync lies in the future: this machine's clock was or is wrong".to_owned(),
+        ),
         (Some(last), Some(max_age)) if age(last) > max_age => {
             problems.push(format!("the last sync was {} ago", span(age(last))));
         }
@@ -166,10 +169,16 @@ fn status(
         .as_ref()
         .filter(|report| report.outcome == SyncOutcome::Partial)
     {
-        problems.push(format!(
-            "the last sync refused {} entries and could not publish {}; `bcm hub status --last` names them",
-            report.refused, report.deferred
-        ));
+        if let Some(guard) = &report.guard {
+            problems.push(guard.to_string());
+        }
+        if report.refused + report.deferred > 0 || report.guard.is_none() {
+            problems.push(format!(
+                "the last sync refused {} entries and could not publish {}; `bcm hub status --last` names \
+                 them",
+                report.refused, report.deferred
+            ));
+        }
         if health == Health::Good {
             health = Health::Partial;
         }
@@ -208,7 +217,10 @@ fn status(
         last_success: state.last_success,
         last_attempt: state.last_attempt,
         last_outcome,
-        lag: state.last_success.map(|time| age(time).as_secs()),
+        lag: state
+            .last_success
+            .filter(|time| !is_to_come(*time))
+            .map(|time| age(time).as_secs()),
         last_error,
         last_error_times,
         follow: FollowStatus::of(&layout),
@@ -228,6 +240,11 @@ fn status(
 fn age(seconds: i64) -> Duration {
     let then = UNIX_EPOCH + Duration::from_secs(u64::try_from(seconds).unwrap_or(0));
     SystemTime::now().duration_since(then).unwrap_or_default()
+}
+
+/// Whether a time is so far ahead that no small difference of clocks explains it.
+fn is_to_come(seconds: i64) -> bool {
+    ahead(seconds) > Duration::from_secs(300)
 }
 
 fn ahead(seconds: i64) -> Duration {

@@ -28,8 +28,7 @@ pub(super) async fn run(context: &Context, args: &SyncCommand) -> Result<ExitCod
     let cancel = interrupt::watch(&context.reporter).map_err(Failure::new)?;
     let layout = Layout::new(&data);
     let progress = context.reporter.progress();
-    let store = StoreSettings::resolve(&context.settings, &args.store.store);
-    let store = store.map_err(Failure::new)?;
+    let store = StoreSettings::resolve(&context.settings, &args.store.store)?;
     let open = |access| store.open(&layout, access).map_err(Failure::new);
     if args.dry_run {
         let store = open(Access::ReadOnly)?;

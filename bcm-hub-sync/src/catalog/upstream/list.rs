@@ -145,6 +145,12 @@ impl Listing<'_> {
             }
             (Err(error), Ok(infos)) => {
                 tracing::debug!(%error, "no fileslist, listing one by one");
+                // A hub from before there was one is fine; one that is wrong is not.
+                if !error.is_not_found() {
+                    let reason =
+                        format!("of no use, so all is listed one by one: {}", error.chain());
+                    self.listed.refusals.add(None, "/api/fileslist", reason);
+                }
                 self.know(infos);
                 let selected = self
                     .infos

@@ -193,7 +193,7 @@ fn fit(members: &[(KeyRange, String)]) -> Result<(), RoutedError> {
 impl BlockStore for RoutedStore {
     fn get(&self, key: &BlockKey) -> Result<Option<(BlockInfo, Bytes)>, StoreError> {
         self.first(key, |store| store.get(key))
-            .map(|found| found.and_then(|(info, payload)| Some((self.placed(info)?, payload))))
+            .map(|found| found.map(|(info, payload)| (self.placed(info), payload)))
     }
 
     fn read(&self, blocks: &[BlockInfo]) -> Vec<Result<Option<Bytes>, StoreError>> {
@@ -233,7 +233,7 @@ impl BlockStore for RoutedStore {
 
     fn info(&self, key: &BlockKey) -> Result<Option<BlockInfo>, StoreError> {
         let found = self.first(key, |store| store.info(key))?;
-        Ok(found.and_then(|info| self.placed(info)))
+        Ok(found.map(|info| self.placed(info)))
     }
 
     /// A block is here when any of its replicas has it.

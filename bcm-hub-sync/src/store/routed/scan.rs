@@ -9,18 +9,21 @@ use crate::block::BlockKey;
 use crate::store::{BlockInfo, Cursor, Direction, StoreError};
 
 impl RoutedStore {
-    /// The block as it is shown by a scan: at its place in the first store that has it.
-    pub(super) fn placed(&self, info: BlockInfo) -> Option<BlockInfo> {
+    /// The block as it is shown by a scan: at its place in the first store that has it. Where none of
+    /// them says where that is, `info` came from one all the same, and is shown as that of the first.
+    pub(super) fn placed(&self, info: BlockInfo) -> BlockInfo {
+        let mut first = None;
         // The cursor that came may be of any replica.
         for (number, member) in self.members.iter().enumerate() {
             if !member.range.contains(&info.key) {
                 continue;
             }
+            first = first.or(Some(number));
             if let Ok(Some(found)) = member.quick(|store| store.info(&info.key)) {
-                return Some(numbered(found, number));
+                return numbered(found, number);
             }
         }
-        None
+        numbered(info, first.unwrap_or_default())
     }
 
     pub(super) fn scan_members(

@@ -253,7 +253,8 @@ impl BlockStore for ZdbStore {
                 self.describe(key, size, Some(*time), cursor)
             }
             [Reply::Integer(_), Reply::Nil, _] => Ok(None),
-            [first, ..] => Err(self.odd("LENGTH", first)),
+            [Reply::Integer(_), time, ..] => Err(self.odd("KEYTIME", time)),
+            [size, ..] => Err(self.odd("LENGTH", size)),
             [] => Ok(None),
         }
     }

@@ -139,7 +139,7 @@ impl Namespace<'_> {
         }
     }
 
-    async fn stats(&self) -> Result<crate::store::StoreStats, SyncError> {
+    pub(super) async fn stats(&self) -> Result<crate::store::StoreStats, SyncError> {
         let store = Arc::clone(&self.store);
         let stats = tokio::task::spawn_blocking(move || store.stats()).await;
         Ok(stats.map_err(SyncError::Panicked)??)

@@ -41,6 +41,14 @@ struct Round {
     broken: Option<Failed>,
 }
 
+/// Whether a scan that has given `seen` entries never ends. What the source says of itself may be as
+/// wrong as its scan; what came of it is `held` here.
+pub(super) fn is_endless(seen: u64, total: Option<u64>, held: u64) -> bool {
+    let most = held.saturating_mul(4).saturating_add(SLACK);
+    let believed = total.map_or(held, |total| total.min(most));
+    seen > believed.saturating_mul(2).saturating_add(SLACK)
+}
+
 impl Pass<'_> {
     /// Goes on with the scan until its end. Whether that ended a scan of all the namespace.
     pub(super) async fn run(&mut self, client: &mut ZdbClient) -> Result<bool, Failed> {
@@ -105,10 +113,13 @@ impl Pass<'_> {
             if round.at_end {
                 return Ok(!was_complete || started_again);
             }
-            if total.is_some_and(|total| seen > total.saturating_mul(2).saturating_add(SLACK)) {
-                let total = total.unwrap_or_default();
+            let held = self.namespace.stats().await?.blocks;
+            if is_endless(seen, total, held) {
+                let said = total.map_or(String::new(), |total| {
+                    format!(" it says that it has {total},")
+                });
                 return Err(Failed::Source(format!(
-                    "its scan has given {seen} entries and goes on, but it says that it has {total}"
+                    "its scan has given {seen} entries and goes on, but{said} {held} are here"
                 )));
             }
         }

@@ -1,9 +1,23 @@
 use bytes::Bytes;
 
-use super::pass::Loops;
+use super::pass::{Loops, is_endless};
 
 fn cursor(number: u64) -> Bytes {
     number.to_be_bytes().to_vec().into()
+}
+
+#[test]
+fn a_scan_without_an_end_is_noticed_whatever_the_source_says_of_itself() {
+    const MILLION: u64 = 1_000_000;
+    for total in [None, Some(76), Some(u64::MAX)] {
+        assert!(is_endless(10 * MILLION, total, 76), "{total:?}");
+        assert!(!is_endless(100, total, 76), "{total:?}");
+    }
+    for total in [None, Some(50 * MILLION)] {
+        assert!(!is_endless(60 * MILLION, total, 50 * MILLION), "{total:?}");
+    }
+    // Most of it cannot be had from there.
+    assert!(!is_endless(2 * MILLION, Some(2 * MILLION), MILLION / 4));
 }
 
 #[test]
