@@ -148,7 +148,11 @@ fn a_broken_bulk_listing_is_passed_over() {
     let origin = Origin::recorded();
     origin.fault("/api/fileslist", HttpFault::body("[[[[".repeat(10_000)));
     let mirror = Mirror::new();
-    mirror.sync(&origin, &[]).assert_code(0);
+    let ended = mirror.sync(&origin, &[]).assert_code(0);
+    assert!(
+        ended.stderr.contains("/api/fileslist is of no use"),
+        "{ended}"
+    );
     recorded_tree().assert_same(&mirror.users(), "by repository");
 }
 

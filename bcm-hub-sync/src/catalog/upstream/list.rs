@@ -71,6 +71,7 @@ pub async fn list(
                 ..Listed::default()
             },
             infos: BTreeMap::new(),
+            passed_over: None,
         };
         let is_last = hub + 1 == upstreams.count();
         match listing.run(is_last).await {
@@ -78,6 +79,9 @@ pub async fn list(
                 let entries = listing.listed.catalog.entries().count() as u64;
                 progress.advanced(task, entries, 0);
                 progress.finished(task, &Outcome::Done);
+                if let Some(text) = &listing.passed_over {
+                    progress.note(Level::Warning, text);
+                }
                 return Ok(listing.listed);
             }
             Err(error) => {
@@ -108,6 +112,8 @@ struct Listing<'a> {
     now: i64,
     listed: Listed,
     infos: BTreeMap<RepoName, RepositoryInfo>,
+    /// What was of no use, and is not needed.
+    passed_over: Option<String>,
 }
 
 impl Listing<'_> {
@@ -145,11 +151,12 @@ impl Listing<'_> {
             }
             (Err(error), Ok(infos)) => {
                 tracing::debug!(%error, "no fileslist, listing one by one");
-                // A hub from before there was one is fine; one that is wrong is not.
+                // A hub from before there was one is fine; one that is wrong is worth a word.
                 if !error.is_not_found() {
-                    let reason =
-                        format!("of no use, so all is listed one by one: {}", error.chain());
-                    self.listed.refusals.add(None, "/api/fileslist", reason);
+                    let why = error.chain();
+                    self.passed_over = Some(format!(
+                        "/api/fileslist is of no use, so all is listed one by one: {why}"
+                    ));
                 }
                 self.know(infos);
                 let selected = self

@@ -124,7 +124,7 @@ fn routes_that_leave_keys_out_are_refused_before_anything_is_done() {
         "--store",
         "90-ff=zdb://:secret@b",
     ])
-    .assert_code(1);
+    .assert_code(2);
     let said = ended.to_string();
     assert!(ended.stderr.contains("80-8f"), "{said}");
     assert!(!ended.stderr.contains("secret"), "{said}");
