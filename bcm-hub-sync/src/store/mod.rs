@@ -412,6 +412,15 @@ pub trait BlockStore: Send + Sync {
         limit: usize,
     ) -> Result<Vec<BlockInfo>, StoreError>;
 
+    /// Looks whether the store's own books are whole, for a report of its health: when they are not,
+    /// blocks may be here that are not found. Payloads are not looked at.
+    ///
+    /// # Errors
+    /// [`StoreError::Damaged`] says where they are not; the store cannot be read.
+    fn audit(&self) -> Result<(), StoreError> {
+        Ok(())
+    }
+
     /// Totals.
     ///
     /// # Errors

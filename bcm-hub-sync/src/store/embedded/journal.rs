@@ -205,6 +205,13 @@ impl Journal {
             .map_err(StoreError::io("write", &self.path))
     }
 
+    /// Writes record `number` again, where a bad one is.
+    pub(super) fn mend(&self, number: u64, raw: &RawRecord) -> Result<(), StoreError> {
+        self.file
+            .write_all_at(raw, number * RECORD_BYTES as u64)
+            .map_err(StoreError::io("write", &self.path))
+    }
+
     /// Cuts off what is behind record `last`.
     pub(super) fn truncate(&self, last: u64) -> Result<(), StoreError> {
         let length = (last + 1) * RECORD_BYTES as u64;
@@ -221,6 +228,14 @@ impl Journal {
     pub(super) fn bad_record(&self, number: u64) -> StoreError {
         let at = number * RECORD_BYTES as u64;
         StoreError::damaged(&self.path, at, "a record is not what was written")
+    }
+
+    /// The error for a record that has changed, and that the next writer makes again.
+    pub(super) fn mendable_record(&self, number: u64) -> StoreError {
+        let at = number * RECORD_BYTES as u64;
+        let what =
+            "a record is not what was written; the next to write to the store makes it again";
+        StoreError::damaged(&self.path, at, what)
     }
 
     pub(super) fn sync(&self) -> Result<(), StoreError> {

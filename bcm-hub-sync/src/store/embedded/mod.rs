@@ -33,12 +33,14 @@
 //!
 //! # After a crash
 //!
-//! The next writer reads the journal from where the runs end. What comes before the last commit had
-//! been durable: if a record is bad there, that is damage, and opening says where. What comes after
-//! it may be there in part, and is good up to the first record that is not whole or has not its whole
-//! payload; the rest is cut off. A failed `fsync` leaves open what is on disk, so the store takes
-//! no more writes until it is opened again. The index can always be made again from the journal,
-//! and is when any of it is missing or damaged.
+//! The next writer reads the journal from where the runs end. What a commit calls durable had been:
+//! if a record is bad there, that is damage, and opening says where. What comes after it may be there
+//! in part, in any order. A record that is not whole is made again from the copy in front of its
+//! payload. Where that cannot be, the rest is cut off if none of it can have been durable; otherwise
+//! it is damage, too. Without a commit behind it, a record is good only with its whole payload. A
+//! failed `fsync` leaves open what is on disk, so the store takes no more writes until it is opened
+//! again. The index can always be made again from the journal, and is when any of it is missing or
+//! damaged.
 //!
 //! # Other processes
 //!
@@ -95,6 +97,7 @@ mod replay;
 mod run;
 mod scan;
 mod segments;
+mod tail;
 #[cfg(test)]
 mod tests;
 mod writer;
@@ -415,6 +418,13 @@ impl BlockStore for EmbeddedStore {
             payload_bytes: totals.payload_bytes,
             disk_bytes: disk_bytes(&self.folder)?,
         })
+    }
+
+    fn audit(&self) -> Result<(), StoreError> {
+        match self.current()? {
+            Some(journal) => self.audit_in(journal),
+            None => Ok(()),
+        }
     }
 
     fn generation(&self) -> Result<u64, StoreError> {

@@ -7,7 +7,9 @@ use super::EmbeddedStore;
 use super::index::Runs;
 use super::journal::Journal;
 use super::manifest::{Manifest, Version};
+use super::recover::Files;
 use super::run::Run;
+use super::tail::Tail;
 use crate::store::StoreError;
 
 /// How often a run may vanish between reading the manifest and opening it. A writer merges at most
@@ -52,6 +54,26 @@ impl EmbeddedStore {
             Ok(())
         })?;
         Ok(Some(journal))
+    }
+
+    /// Reads all of the journal, at some GB/s, for records that keep blocks from being found.
+    pub(super) fn audit_in(&self, journal: &Journal) -> Result<(), StoreError> {
+        let manifest = match Manifest::read(&self.folder)? {
+            Some((manifest, _)) if manifest.store_id == journal.store_id() => manifest,
+            _ => Manifest::new(journal.store_id()),
+        };
+        let covered = manifest.covered;
+        let whole = journal.for_each(1, covered, |_| Ok(()))?;
+        if whole < covered {
+            return Err(journal.bad_record(whole + 1));
+        }
+        let files = Files::list(&self.folder)?;
+        let position = (manifest.segment, manifest.offset);
+        let tail = Tail::look(journal, &self.segments, &files, covered, position)?;
+        match tail.mended.first() {
+            None => Ok(()),
+            Some((number, _)) => Err(journal.mendable_record(*number)),
+        }
     }
 
     fn take_manifest(

@@ -40,6 +40,11 @@ pub(super) struct Place {
 }
 
 impl Place {
+    /// Whether it begins there.
+    pub(super) fn is_at(&self, segment: u32, offset: u64) -> bool {
+        self.segment == segment && u64::from(self.offset) == offset
+    }
+
     /// Just past the payload.
     pub(super) fn end(&self) -> u64 {
         u64::from(self.offset) + RECORD_BYTES as u64 + u64::from(self.size)
@@ -144,7 +149,8 @@ impl Record {
         Some(Self {
             number: u40_at(raw, 40),
             body,
-            dead: raw[DEAD] != 0,
+            // No CRC covers it. Any other value is damage, and does not hide a block.
+            dead: raw[DEAD] == 1,
             crc: stored,
         })
     }

@@ -12,10 +12,11 @@ use bcm_core::lock::{FolderLock, LockError};
 use super::index::Runs;
 use super::journal::{self, Journal};
 use super::manifest::Manifest;
-use super::record::{Body, RECORD_BYTES, RawRecord};
+use super::record::{Body, RECORD_BYTES};
 use super::replay::Replay;
 use super::run::Run;
 use super::segments::Segments;
+use super::tail::Tail;
 use super::writer::Writer;
 use super::{Limits, State};
 use crate::store::StoreError;
@@ -64,7 +65,7 @@ pub(super) fn open(
     let known = known_index(folder, &journal)?;
     let mut new_runs = known.is_none();
     let (mut manifest, runs) = known.unwrap_or_else(|| unknown_index(&journal, &files));
-    let end = End::find(&journal, segments, manifest.covered)?;
+    let end = End::find(&journal, segments, &files, &manifest)?;
     if end.last < journal.last()? && !new_runs {
         // Readers learn of the cut from the manifest. The second change keeps them from taking new
         // records for the old ones of the same number.
@@ -105,7 +106,8 @@ pub(super) fn open(
         new_names: end.last > end.committed,
         unflushed_bytes: 0,
         uncommitted: end.last > end.committed,
-        journal_dirty: replay.removals,
+        // Records that a killed writer did not come to sync are about to be called durable.
+        journal_dirty: true,
         durable: end.committed,
         condemned: replay.condemned,
         failed: None,
@@ -196,6 +198,11 @@ impl Files {
         Ok(files)
     }
 
+    /// The segments from number `first` on.
+    pub(super) fn segments_from(&self, first: u32) -> impl Iterator<Item = u32> {
+        self.segments.range(first..).copied()
+    }
+
     /// Removes the files of runs that are not `used`.
     pub(super) fn sweep(&self, folder: &Path, used: &Runs) {
         for name in self.runs.iter().map(|number| run_name(*number)) {
@@ -226,27 +233,30 @@ impl End {
         self.committed
     }
 
-    fn find(journal: &Journal, segments: &Segments, covered: u64) -> Result<Self, StoreError> {
+    /// Finds the end, and writes into the journal what it lost and the segments still have.
+    fn find(
+        journal: &Journal,
+        segments: &Segments,
+        files: &Files,
+        manifest: &Manifest,
+    ) -> Result<Self, StoreError> {
+        let covered = manifest.covered;
         let written = journal.last()?;
         if written < covered {
             let what = "it ends before what its index covers";
             let at = (written + 1) * RECORD_BYTES as u64;
             return Err(StoreError::damaged(journal.path(), at, what));
         }
+        let position = (manifest.segment, manifest.offset);
+        let tail = Tail::look(journal, segments, files, covered, position)?;
+        for (number, raw) in &tail.mended {
+            journal.mend(*number, raw)?;
+        }
         let mut end = Self {
-            last: covered,
-            committed: covered,
+            last: tail.last,
+            committed: tail.committed,
             touched: BTreeSet::new(),
         };
-        end.last = journal.for_each(covered + 1, written, |records| {
-            for record in records {
-                if matches!(record.body, Body::Commit { .. }) {
-                    end.committed = record.number;
-                }
-            }
-            Ok(())
-        })?;
-        refuse_damage(journal, end.last, written)?;
         // What no commit vouches for may have records without their payloads.
         let mut bad = None;
         journal.for_each(end.committed + 1, end.last, |records| {
@@ -256,6 +266,11 @@ impl End {
                 };
                 if bad.is_some() {
                     break;
+                }
+                // Its removal is durable, so a commit that is lost did vouch for it, and its
+                // payload need not be there.
+                if record.dead {
+                    continue;
                 }
                 match segments.read(record.number, &put.place, journal.store_id()) {
                     Ok(block) if block.is_intact() => {
@@ -272,30 +287,6 @@ impl End {
         }
         Ok(end)
     }
-}
-
-/// A tail that was being written when the power went is cut off without a word. But when a later
-/// commit says that the bad record had been durable, it is damage.
-fn refuse_damage(journal: &Journal, good: u64, written: u64) -> Result<(), StoreError> {
-    let mut raw = Vec::new();
-    let mut first = good + 1;
-    while first <= written {
-        journal.read_raw(first, 4096, &mut raw)?;
-        let (slots, _): (&[RawRecord], _) = raw.as_chunks();
-        for (slot, number) in slots.iter().zip(first..) {
-            if let Some(record) = journal.decode(number, slot)
-                && let Body::Commit { durable } = record.body
-                && durable > good
-            {
-                return Err(journal.bad_record(good + 1));
-            }
-        }
-        if slots.is_empty() {
-            break;
-        }
-        first += slots.len() as u64;
-    }
-    Ok(())
 }
 
 /// Takes away what was written behind the last good block, and says where the next one goes.
@@ -324,9 +315,10 @@ fn settle(
         return Ok((segment + 1, 0));
     }
     if length > offset {
-        segments
-            .open_for_writing(segment)?
-            .set_len(offset)
+        let file = segments.open_for_writing(segment)?;
+        // Durable, so that no power cut brings back blocks whose numbers go to others.
+        file.set_len(offset)
+            .and_then(|()| file.sync_all())
             .map_err(StoreError::io("truncate", &path))?;
     }
     Ok((segment, offset))

@@ -24,8 +24,6 @@ pub(super) struct Replay<'a> {
     pub(super) spilled: bool,
     /// Where the next block goes.
     pub(super) position: (u32, u64),
-    /// Records of removed blocks were marked.
-    pub(super) removals: bool,
     /// Removed blocks whose removal is not durable.
     pub(super) condemned: Vec<(u64, Place)>,
 }
@@ -46,7 +44,6 @@ impl<'a> Replay<'a> {
             next_run: manifest.next_run,
             spilled: false,
             position: (manifest.segment, manifest.offset),
-            removals: false,
             condemned: Vec::new(),
         }
     }
@@ -61,10 +58,8 @@ impl<'a> Replay<'a> {
     ) -> Result<(), StoreError> {
         let mut condemned = Vec::new();
         let mut free = Vec::new();
-        let mut removals = false;
         self.records(journal, end.last(), |record| {
             if let Body::Removed { place, number, .. } = record.body {
-                removals = true;
                 if record.number > end.committed() {
                     condemned.push((number, place));
                     return Ok(());
@@ -78,7 +73,6 @@ impl<'a> Replay<'a> {
             Ok(())
         })?;
         segments.free(&mut free);
-        self.removals = removals;
         self.condemned = condemned;
         Ok(())
     }

@@ -345,6 +345,18 @@ impl BlockStore for RoutedStore {
         self.scan_members(after, direction, limit)
     }
 
+    /// Of all members: replicas do not excuse each other's damage. One that cannot be asked is no
+    /// damage.
+    fn audit(&self) -> Result<(), StoreError> {
+        for member in &self.members {
+            match member.store.audit() {
+                Err(error) if error.is_damage() => return Err(error),
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
     /// Sums over the ranges; of replicas with the same range, the fullest counts. Stores that
     /// cannot be asked are left out as long as a replica can.
     fn stats(&self) -> Result<StoreStats, StoreError> {

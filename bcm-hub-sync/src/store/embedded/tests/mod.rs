@@ -1,6 +1,7 @@
 mod crash;
 mod damage;
 mod disk_full;
+mod flips;
 mod kill;
 mod readers;
 mod runs;
