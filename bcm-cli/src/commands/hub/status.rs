@@ -76,7 +76,8 @@ enum Health {
     Good,
     /// So it did, but for some entries.
     Partial,
-    /// Somebody should look: there was no sync yet, or not for too long, or its state is damaged.
+    /// Somebody should look: there was no sync yet, or not for too long, or its state or its
+    /// store is damaged.
     Bad,
 }
 
@@ -143,6 +144,10 @@ fn status(
     let mut problems = Vec::new();
     if let Some(damaged) = loaded.damaged {
         problems.push(format!("{}: {damaged}", layout.state().display()));
+    }
+    match store.audit() {
+        Err(error) if error.is_damage() => problems.push(format!("the block store: {error}")),
+        other => other.map_err(Failure::new)?,
     }
     match (state.last_attempt, max_age) {
         (None, _) => problems.push("no sync has run to its end yet".to_owned()),
