@@ -5,6 +5,7 @@ mod entry;
 mod item;
 pub mod local;
 pub mod pins;
+mod published;
 pub mod selection;
 pub mod upstream;
 
@@ -13,3 +14,4 @@ pub use entry::{
     TagLink, TagRef,
 };
 pub use item::Item;
+pub use published::{Named, Published};

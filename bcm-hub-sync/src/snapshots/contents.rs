@@ -94,10 +94,13 @@ pub(crate) fn unpublished(layout: &Layout) -> io::Result<Vec<PathBuf>> {
     Ok(paths)
 }
 
-/// Forgets the content with this MD5, because it was found to be damaged.
-pub(crate) fn forget(layout: &Layout, md5: &Md5) {
-    // What stays is found to be damaged again when somebody wants to restore it.
-    let _ = fs::remove_file(path_of(layout, md5));
+/// Forgets the content with this MD5 where it is damaged, as the published flist was found to be.
+pub(crate) fn forget_damaged(layout: &Layout, md5: &Md5) {
+    let path = path_of(layout, md5);
+    if File::open(&path).and_then(Md5::of_reader).ok().as_ref() != Some(md5) {
+        // What stays is found to be damaged again when somebody wants to restore it.
+        let _ = fs::remove_file(path);
+    }
 }
 
 /// Removes the contents that neither a snapshot nor the published tree names, and has not for

@@ -15,7 +15,7 @@ use super::manifest::Manifest;
 use super::{SnapshotError, contents, known, take};
 use crate::catalog::diff::FlistRecord;
 use crate::catalog::local::{self, LocalScan};
-use crate::catalog::{Entry, FlistRef, Item};
+use crate::catalog::{Entry, FlistRef, Item, Published};
 use crate::flist::Limits;
 use crate::layout::Layout;
 use crate::store::BlockStore;
@@ -74,6 +74,7 @@ pub fn restore(
     }
     state.memory.flists = manifest.flists.clone();
     state.memory.tombstones = BTreeMap::new();
+    state.published = Some(Published::of(&manifest.catalog));
     state.official = manifest.official.clone();
     state.changes += 1;
     state.held = hold.then(|| name.to_owned());

@@ -9,7 +9,7 @@ use bcm_core::digest::Md5;
 use super::contents::Contents;
 use super::manifest::{self, Manifest};
 use super::{SnapshotError, contents, is_pinned};
-use crate::catalog::diff::FlistRecord;
+use crate::catalog::diff::{FlistRecord, NO_FORM};
 use crate::catalog::local::{self, LocalScan, listed_size, open_flist};
 use crate::layout::Layout;
 use crate::sync::state::State;
@@ -81,8 +81,7 @@ fn records(
             checked: 0,
             file_size: identity.size,
             file_md5: md5,
-            // Of a form that no sync makes: the next one looks at it again.
-            form: "unknown".to_owned(),
+            form: NO_FORM.to_owned(),
             blocks: false,
         };
         records.push((place.clone(), record));

@@ -9,6 +9,7 @@ mod config;
 mod error;
 mod follow;
 pub mod history;
+mod memory;
 mod namespace;
 mod plan;
 mod publication;

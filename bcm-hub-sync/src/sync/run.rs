@@ -12,6 +12,7 @@ use tokio_util::sync::CancellationToken;
 use super::config::{BlockMode, SyncConfig};
 use super::error::SyncError;
 use super::history::{self, Ended};
+use super::memory::next_state;
 use super::namespace::{Mirrored, Namespace};
 use super::plan::{Plan, Prepared, now, prepare};
 use super::publication::{Publication, build};
@@ -19,8 +20,6 @@ use super::publish::{self, Failure, Point, PublishError, Rolled, Step};
 use super::report::{Counts, MAX_NAMED, Refusals, Refused, SyncOutcome, SyncReport};
 use super::stage::{self, Stage, Staged, StagedName};
 use super::state::State;
-use crate::catalog::Item;
-use crate::catalog::diff::{FlistRecord, Reason};
 use crate::catalog::local;
 use crate::layout::Layout;
 use crate::snapshots;
@@ -115,12 +114,10 @@ async fn run(
         state.save(&layout.state())?;
         publish::remove_journal(layout)?;
     } else {
-        let failures = publish(layout, &publication, state.clone(), &progress).await?;
+        let failures;
+        (state, failures) = publish(layout, &publication, state, &progress).await?;
         if !failures.is_empty() {
             note_failures(&mut report, &failures);
-            for (item, _) in &failures {
-                state.forget(item);
-            }
             remember(&mut state, &report);
             state.save(&layout.state())?;
         }
@@ -272,13 +269,13 @@ async fn publish(
     publication: &Publication,
     state: State,
     progress: &SharedProgress,
-) -> Result<Vec<Failure>, SyncError> {
+) -> Result<(State, Vec<Failure>), SyncError> {
     let staging = layout.staging();
     let total = publication.steps.len() as u64;
     let task = progress.started("publishing", Unit::Items, Some(total));
     let (own_layout, steps) = (layout.clone(), publication.steps.clone());
     let watched = Arc::clone(progress);
-    let work = move || -> Result<Vec<Failure>, PublishError> {
+    let work = move || -> Result<(State, Vec<Failure>), PublishError> {
         atomic_file::sync_dir(&staging)?;
         let mut watch = |point| {
             if let Point::Step(_) = point {
@@ -286,89 +283,19 @@ async fn publish(
             }
             Ok(())
         };
-        let (_, failures) = publish::publish(&own_layout, steps, state, &mut watch)?;
-        Ok(failures)
+        publish::publish(&own_layout, steps, state, &mut watch)
     };
     let result = tokio::task::spawn_blocking(work).await;
     let result = result
         .map_err(SyncError::Panicked)?
         .map_err(|error| SyncError::Publish(error).or_full(layout.root()));
     let outcome = match &result {
-        Ok(failures) if failures.is_empty() => Outcome::Done,
-        Ok(failures) => Outcome::Partial(format!("{} could not be published", failures.len())),
+        Ok((_, failures)) if failures.is_empty() => Outcome::Done,
+        Ok((_, failures)) => Outcome::Partial(format!("{} could not be published", failures.len())),
         Err(error) => Outcome::Failed(chain(error)),
     };
     progress.finished(task, &outcome);
     result
-}
-
-/// What is to be remembered once all is published.
-fn next_state(
-    prepared: &Prepared,
-    staged: &Staged,
-    publication: &Publication,
-    config: &SyncConfig,
-) -> State {
-    let mut state = prepared.state.clone();
-    let memory = &mut state.memory;
-    let catalog = &prepared.wanted.catalog;
-    for (place, ready) in &staged.ready {
-        let record = FlistRecord {
-            md5: ready.acquired.md5,
-            listed_size: ready.acquired.listed_size.clone(),
-            updated: ready.acquired.updated,
-            listed_at: prepared.listed_at,
-            checked: prepared.now,
-            file_size: ready.size,
-            file_md5: ready.md5,
-            form: config.flists.form(),
-            blocks: config.blocks != BlockMode::None,
-        };
-        memory.flists.insert(place.clone(), record);
-    }
-    for change in &prepared.diff.flists {
-        // Its listing has not changed, so only this tells the next sync to look at it again.
-        if change.reason == Reason::Blocks && !staged.ready.contains_key(&change.place) {
-            memory.flists.remove(&change.place);
-        }
-    }
-    for place in &prepared.confirmed {
-        if let Some(record) = memory.flists.get_mut(place) {
-            record.checked = prepared.now;
-            record.listed_at = prepared.listed_at;
-        }
-    }
-    for step in &publication.steps {
-        match step {
-            // Something else takes the place of an flist.
-            Step::Link { place, .. } | Step::TagLink { place, .. } => {
-                memory.flists.remove(place);
-            }
-            Step::Remove(Item::Entry(place)) => {
-                memory.flists.remove(place);
-            }
-            _ => {}
-        }
-    }
-    let local = &prepared.local.catalog;
-    memory
-        .flists
-        .retain(|place, _| catalog.entry(place).is_some() || local.entry(place).is_some());
-    memory.tombstones = prepared.diff.tombstones.clone();
-    for item in &publication.spared {
-        let since = prepared.state.memory.tombstones.get(item);
-        let since = since.copied().unwrap_or(prepared.now);
-        memory.tombstones.insert(item.clone(), since);
-    }
-    if let Some(official) = &prepared.official {
-        state.official = official
-            .iter()
-            .filter(|name| catalog.repositories.contains_key(*name))
-            .cloned()
-            .collect();
-    }
-    state.upstream = Some(prepared.upstreams.name(prepared.hub));
-    state
 }
 
 fn report(

@@ -10,8 +10,8 @@ use bcm_core::names::RepoName;
 use serde::{Deserialize, Serialize};
 
 use super::report::Summary;
-use crate::catalog::Item;
 use crate::catalog::diff::Memory;
+use crate::catalog::{Item, Published};
 
 /// The format that this version writes.
 pub const VERSION: u32 = 1;
@@ -46,6 +46,10 @@ pub struct State {
     /// The snapshot that was restored; syncs wait until it is released.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub held: Option<String>,
+    /// What else was published: what is not as it says was changed by somebody else. `None` where
+    /// an earlier version wrote the state.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub published: Option<Published>,
     /// The published flists and the tombstones.
     #[serde(flatten)]
     pub memory: Memory,
@@ -146,10 +150,32 @@ impl State {
         Ok(atomic_file::write(path, &text, 0o644)?)
     }
 
-    /// Forgets what is remembered of `item`, so that the next sync looks at it again.
-    pub(crate) fn forget(&mut self, item: &Item) {
+    /// Whether anything is remembered as published.
+    #[must_use]
+    pub fn names_anything(&self) -> bool {
+        let others = self.published.as_ref();
+        !self.memory.flists.is_empty() || others.is_some_and(|others| !others.is_empty())
+    }
+
+    /// Whether `item` is remembered as published.
+    pub(crate) fn names(&self, item: &Item) -> bool {
+        let others = self.published.as_ref();
+        others.is_some_and(|others| others.get(item).is_some())
+            || matches!(item, Item::Entry(place) if self.memory.flists.contains_key(place))
+    }
+
+    /// Remembers of `item` what `before` does, for it could not be published anew. So it is looked
+    /// at again, and where it is missing it stays known that it is.
+    pub(crate) fn keep_as_before(&mut self, item: &Item, before: &Self) {
         if let Item::Entry(place) = item {
-            self.memory.flists.remove(place);
+            match before.memory.flists.get(place) {
+                Some(record) => self.memory.flists.insert(place.clone(), record.clone()),
+                None => self.memory.flists.remove(place),
+            };
+        }
+        if let Some(published) = &mut self.published {
+            let named = before.published.as_ref().and_then(|named| named.get(item));
+            published.set(item.clone(), named.cloned());
         }
     }
 }

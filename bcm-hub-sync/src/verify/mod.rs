@@ -1,11 +1,13 @@
 //! Proves that a mirror is whole.
 //!
 //! Every block in the store is hashed again, every published flist is compared with the MD5 under
-//! which it was published, opened, and each block that it names is looked up. Links are followed.
+//! which it was published, opened, and each block that it names is looked up. Links, tags and
+//! repositories are compared with what was published last, and links are followed.
 //! Verifying only reads (unless told to remove damaged blocks), may run while a mirror serves or
 //! syncs, and needs memory for a few blocks at a time.
 
 mod blocks;
+mod names;
 mod repair;
 mod report;
 mod tree;
@@ -21,11 +23,12 @@ use tokio_util::sync::CancellationToken;
 use crate::catalog::local::LocalError;
 use crate::flist::{FlistError, Limits};
 use crate::layout::Layout;
+use crate::snapshots::{self, SnapshotError};
 use crate::store::{BlockStore, StoreError};
-use crate::sync::state::StateError;
+use crate::sync::state::{State, StateError};
 
 pub use repair::{RepairError, RepairReport, repair};
-pub use report::{DamagedBlock, DamagedFlist, Listed, MAX_NAMED, VerifyReport};
+pub use report::{DamagedBlock, DamagedFlist, DamagedName, Listed, MAX_NAMED, VerifyReport};
 
 /// How a mirror is verified.
 #[derive(Debug, Clone, Default)]
@@ -58,6 +61,9 @@ pub enum VerifyError {
     /// What the sync remembers cannot be used.
     #[error("what the sync remembers cannot be used")]
     State(#[from] StateError),
+    /// The snapshots cannot be listed.
+    #[error("the snapshots cannot be listed")]
+    Snapshots(#[from] SnapshotError),
     /// An flist cannot be looked into, for a reason that is not its own, such as a full disk: it
     /// is unpacked in the data folder for that.
     #[error("an flist could not be checked")]
@@ -78,6 +84,15 @@ pub enum VerifyError {
     /// A part of the program failed.
     #[error("a part of the verification failed unexpectedly")]
     Panicked(#[source] tokio::task::JoinError),
+}
+
+/// Whether there is a mirror in the data folder of `layout`: a published tree, or a memory of one
+/// that is gone.
+///
+/// # Errors
+/// What the sync remembers cannot be used.
+pub fn is_mirror(layout: &Layout) -> Result<bool, VerifyError> {
+    Ok(layout.users().is_dir() || State::load(&layout.state())?.state.names_anything())
 }
 
 /// Verifies the mirror in the data folder of `layout`, whose blocks are in `store`.
@@ -111,6 +126,14 @@ pub async fn verify(
             &mut report,
         )
         .await?;
+        let listed = layout.clone();
+        for snapshot in blocks::blocking(move || snapshots::list(&listed)).await?? {
+            if let Some(why) = snapshot.damaged {
+                let name = snapshot.name;
+                let note = format!("the snapshot {name} cannot be restored: {why}");
+                report.notes.add(note);
+            }
+        }
         report.seconds = started.elapsed().as_secs_f64();
         Ok(report)
     };

@@ -9,12 +9,13 @@ use tokio_util::sync::CancellationToken;
 
 use super::{VerifyError, VerifyOptions, VerifyReport, verify};
 use crate::catalog::Item;
+use crate::folder::{Folder, FolderError, Kind};
 use crate::layout::Layout;
 use crate::snapshots;
 use crate::store::BlockStore;
 use crate::sync::refetch::refetch;
 use crate::sync::state::{State, StateError};
-use crate::sync::{SyncConfig, SyncError, SyncReport, sync};
+use crate::sync::{SyncConfig, SyncError, SyncOutcome, SyncReport, sync};
 
 /// What a repair found, did, and left.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -33,6 +34,13 @@ impl RepairReport {
     #[must_use]
     pub fn is_clean(&self) -> bool {
         self.left.as_ref().unwrap_or(&self.found).is_clean()
+    }
+
+    /// Whether the sync that fetched refused nothing and left nothing out.
+    #[must_use]
+    pub fn is_complete(&self) -> bool {
+        let sync = self.sync.as_ref();
+        sync.is_none_or(|sync| sync.outcome == SyncOutcome::Complete)
     }
 }
 
@@ -67,8 +75,9 @@ impl RepairError {
 
 /// Verifies the mirror and fetches what is damaged or missing again, by a sync that looks at all
 /// blocks: `config` has to be what the mirror is synced with. Blocks of flists that upstream does not
-/// list any more and that are kept are asked for, too. Then it is verified once more. What upstream
-/// has no more of cannot be had again; it is what is left.
+/// list any more and that are kept are asked for, too. A link in the place of a repository's or a tag's
+/// folder is removed. Then it is verified once more. What upstream has no more of cannot be had
+/// again; it is what is left.
 ///
 /// Cancel safety: as for [`sync()`].
 ///
@@ -97,7 +106,7 @@ pub async fn repair(
             left: None,
         });
     }
-    forget(layout, &found)?;
+    let before = prepare(layout, &found)?;
     let mut config = config.clone();
     config.recheck_blocks = true;
     let (own_store, watched) = (Arc::clone(&store), Arc::clone(&progress));
@@ -110,6 +119,7 @@ pub async fn repair(
         cancel.clone(),
     )
     .await?;
+    remember(layout, &found.gone, &before)?;
     let left = again(options).await?;
     Ok(RepairReport {
         found,
@@ -118,19 +128,64 @@ pub async fn repair(
     })
 }
 
-/// Makes the next sync fetch the flists that are damaged themselves.
-fn forget(layout: &Layout, found: &VerifyReport) -> Result<(), RepairError> {
+/// Makes the next sync fetch the flists that are damaged themselves, and removes links that were
+/// planted in the place of a folder: a sync leaves those alone. Answers with what was remembered.
+fn prepare(layout: &Layout, found: &VerifyReport) -> Result<State, RepairError> {
+    let _lock = FolderLock::acquire(&layout.lock())?;
+    remove_planted(layout, &found.gone).map_err(|error| VerifyError::Io {
+        operation: error.operation,
+        path: error.path,
+        source: error.source,
+    })?;
+    let mut state = State::load(&layout.state())?.state;
     if found.broken.is_empty() {
-        return Ok(());
+        return Ok(state);
     }
+    for place in &found.broken {
+        if let Some(record) = state.memory.flists.get_mut(place) {
+            // The same file, by another name.
+            snapshots::forget_damaged(layout, &record.file_md5);
+            record.doubt();
+        }
+    }
+    state.save(&layout.state())?;
+    Ok(state)
+}
+
+fn remove_planted(layout: &Layout, gone: &[Item]) -> Result<(), FolderError> {
+    let Some(users) = Folder::open(&layout.users())? else {
+        return Ok(());
+    };
+    let remove_link = |folder: &Folder, name: &str| match folder.look(name)? {
+        Some(seen) if seen.kind == Kind::Link => folder.remove(name),
+        _ => Ok(()),
+    };
+    for item in gone {
+        match item {
+            Item::Repository(name) => remove_link(&users, name.as_str())?,
+            Item::Tag(place) => {
+                if let Some(home) = users.child_if_folder(place.repository.as_str())? {
+                    remove_link(&home, &place.tag.folder())?;
+                }
+            }
+            // A sync replaces these.
+            Item::Entry(_) => {}
+        }
+    }
+    Ok(())
+}
+
+/// Keeps in mind what is still gone and upstream does not list any more, which the sync has
+/// forgotten: this repair has to name it.
+fn remember(layout: &Layout, gone: &[Item], before: &State) -> Result<(), RepairError> {
     let _lock = FolderLock::acquire(&layout.lock())?;
     let mut state = State::load(&layout.state())?.state;
-    for place in &found.broken {
-        if let Some(record) = state.memory.flists.get(place) {
-            // The same file, by another name.
-            snapshots::forget_content(layout, &record.file_md5);
-        }
-        state.forget(&Item::Entry(place.clone()));
+    let forgotten: Vec<&Item> = gone.iter().filter(|item| !state.names(item)).collect();
+    if forgotten.is_empty() {
+        return Ok(());
+    }
+    for item in forgotten {
+        state.keep_as_before(item, before);
     }
     Ok(state.save(&layout.state())?)
 }

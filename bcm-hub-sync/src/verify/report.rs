@@ -55,6 +55,15 @@ pub struct DamagedFlist {
     pub blocks: u64,
 }
 
+/// A link, a tag or a repository that is gone or not as it was published.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct DamagedName {
+    /// Which.
+    pub item: Item,
+    /// What is wrong with it.
+    pub reason: String,
+}
+
 /// What a verification found.
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]
 #[non_exhaustive]
@@ -78,12 +87,18 @@ pub struct VerifyReport {
     /// Those of them that are damaged themselves or gone, all of them.
     #[serde(skip)]
     pub(crate) broken: Vec<FlistRef>,
+    /// Links, links to tags, tags and repositories that are gone or not as the last sync or the last
+    /// restoring of a snapshot published them.
+    pub damaged_names: Listed<DamagedName>,
+    /// What of all that was published is gone.
+    #[serde(skip)]
+    pub(crate) gone: Vec<Item>,
     /// Links and links to tags that were followed, those in tags included.
     pub links: u64,
     /// Tags.
     pub tags: u64,
-    /// Links that lead nowhere, as upstream's own do. Not damage: an flist that was published and
-    /// is gone is listed under `damaged_flists`.
+    /// Links that lead nowhere, as upstream's own do. Not damage. One that leads to something that
+    /// was published and is gone is not among them: what is gone is listed as damaged.
     pub dangling: Listed<Item>,
     /// What else is worth knowing.
     pub notes: Listed<String>,
@@ -95,6 +110,9 @@ impl VerifyReport {
     /// Whether nothing is damaged or missing; what was mended is not.
     #[must_use]
     pub fn is_clean(&self) -> bool {
-        self.damaged_blocks.count == 0 && self.damaged_flists.count == 0 && self.missing_copies == 0
+        self.damaged_blocks.count == 0
+            && self.damaged_flists.count == 0
+            && self.damaged_names.count == 0
+            && self.missing_copies == 0
     }
 }

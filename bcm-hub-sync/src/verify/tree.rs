@@ -12,7 +12,8 @@ use bcm_core::progress::{Outcome, SharedProgress, Unit};
 use futures_util::{StreamExt as _, stream};
 
 use super::blocks::blocking;
-use super::{DamagedFlist, VerifyError, VerifyOptions, VerifyReport};
+use super::names::{self, Wrong};
+use super::{DamagedFlist, DamagedName, VerifyError, VerifyOptions, VerifyReport};
 use crate::block::BlockKey;
 use crate::catalog::diff::FlistRecord;
 use crate::catalog::local::{self, open_flist};
@@ -70,14 +71,31 @@ pub(super) async fn verify(
         report.notes.add(note);
     }
     let catalog = scan.catalog;
-    links(&catalog, report);
-    for place in gone(layout, &loaded.state, &catalog).await? {
-        report.broken.push(place.clone());
-        report.damaged_flists.add(DamagedFlist {
-            place,
-            reason: "it was published and is gone".to_owned(),
-            blocks: 0,
-        });
+    let wrong = names::wrong(layout).await?;
+    links(&catalog, &wrong, report);
+    for (
+        item,
+        Wrong {
+            is_flist,
+            is_gone,
+            reason,
+        },
+    ) in wrong
+    {
+        if is_gone {
+            report.gone.push(item.clone());
+        }
+        match item {
+            Item::Entry(place) if is_flist => {
+                report.broken.push(place.clone());
+                report.damaged_flists.add(DamagedFlist {
+                    place,
+                    reason,
+                    blocks: 0,
+                });
+            }
+            item => report.damaged_names.add(DamagedName { item, reason }),
+        }
     }
     let flists = catalog.entries();
     let flists: Vec<FlistRef> = flists
@@ -139,72 +157,52 @@ pub(super) async fn verify(
     Ok(())
 }
 
-/// The flists that were published and are not there any more.
-async fn gone(
-    layout: &Layout,
-    state: &State,
-    catalog: &Catalog,
-) -> Result<Vec<FlistRef>, VerifyError> {
-    let published = state.memory.flists.keys();
-    let mut gone: Vec<FlistRef> = published
-        .filter(|place| catalog.entry(place).is_none())
-        .cloned()
-        .collect();
-    if !gone.is_empty() {
-        // A sync may have removed them between the two looks; then it forgot them as well.
-        let state = State::load(&layout.state())?.state;
-        let own = layout.clone();
-        let layout = layout.clone();
-        let catalog = blocking(move || local::scan(&layout)).await??.catalog;
-        // So does one that was killed, as soon as the next one finishes its publication.
-        let pending = pending(&own);
-        let is_published =
-            |state: &State, place: &FlistRef| state.memory.flists.contains_key(place);
-        gone.retain(|place| {
-            is_published(&state, place)
-                && pending.as_ref().is_none_or(|p| is_published(p, place))
-                && catalog.entry(place).is_none()
-        });
-    }
-    Ok(gone)
-}
-
-/// Follows every link.
-fn links(catalog: &Catalog, report: &mut VerifyReport) {
+/// Follows every link. One that leads to something `wrong` does so because of that: it is not listed.
+fn links(catalog: &Catalog, wrong: &BTreeMap<Item, Wrong>, report: &mut VerifyReport) {
+    let leads_nowhere = |item: &Item, ends: &[Item]| {
+        !wrong.contains_key(item) && !ends.iter().all(|end| wrong.contains_key(end))
+    };
     for (place, entry) in catalog.entries() {
-        let resolves = match entry {
+        let end = match entry {
             Entry::Regular(_) => continue,
-            Entry::Symlink(_) => resolves(catalog, place.clone()),
-            Entry::TagLink(link) => catalog.tag(&link.target).is_some(),
+            Entry::Symlink(_) => nowhere(catalog, place.clone()),
+            Entry::TagLink(link) => match catalog.tag(&link.target) {
+                Some(_) => None,
+                None => Some(Item::Tag(link.target.clone())),
+            },
         };
         report.links += 1;
-        if !resolves {
-            report.dangling.add(Item::Entry(place));
+        let ends: Vec<Item> = end.into_iter().collect();
+        let item = Item::Entry(place);
+        if leads_nowhere(&item, &ends) {
+            report.dangling.add(item);
         }
     }
     for (place, tag) in catalog.tags() {
         report.tags += 1;
-        let mut whole = true;
-        for link in tag.links.values() {
-            report.links += 1;
-            whole &= resolves(catalog, link.target.resolve(&place.repository));
-        }
-        if !whole {
-            report.dangling.add(Item::Tag(place));
+        report.links += tag.links.len() as u64;
+        let targets = tag.links.values();
+        let targets = targets.map(|link| link.target.resolve(&place.repository));
+        let ends: Vec<Item> = targets
+            .filter_map(|target| nowhere(catalog, target))
+            .collect();
+        let item = Item::Tag(place);
+        if leads_nowhere(&item, &ends) {
+            report.dangling.add(item);
         }
     }
 }
 
-/// Whether following links from `place` ends at an flist.
-fn resolves(catalog: &Catalog, mut place: FlistRef) -> bool {
+/// Where following links from `place` ends, unless that is at an flist.
+fn nowhere(catalog: &Catalog, mut place: FlistRef) -> Option<Item> {
     for _ in 0..=MAX_CHAIN {
         match catalog.entry(&place) {
-            Some(Entry::Regular(_)) => return true,
+            Some(Entry::Regular(_)) => return None,
             Some(Entry::Symlink(link)) => place = link.target.resolve(&place.repository),
-            Some(Entry::TagLink(_)) | None => return false,
+            Some(Entry::TagLink(_)) | None => break,
         }
     }
-    false
+    Some(Item::Entry(place))
 }
 
 enum Found {
@@ -277,13 +275,13 @@ impl Check {
                 return Ok(Found::Damaged { reason, blocks: 0 });
             }
         };
-        Ok(match (lacking, record) {
+        Ok(match (lacking.count(), record) {
             (0, Some(_)) => Found::Whole,
             (0, None) => Found::Note("is not remembered by any sync"),
             (_, Some(record)) if !record.blocks => Found::Note("was published without its blocks"),
-            (blocks, _) => Found::Damaged {
-                reason: format!("{blocks} of its blocks are missing or damaged"),
-                blocks,
+            _ => Found::Damaged {
+                reason: lacking.reason(),
+                blocks: lacking.count(),
             },
         })
     }
@@ -304,30 +302,24 @@ impl Check {
     }
 
     /// How many references of the flist lead to no block, or to a damaged one.
-    fn lacking(&self, path: &Path) -> Result<Result<u64, FlistError>, StoreError> {
+    fn lacking(&self, path: &Path) -> Result<Result<Lacking, FlistError>, StoreError> {
         let mut failed = None;
         let lacking = self.scratch.with(|scratch| {
             let flist = Flist::open(path, &self.limits, scratch)?;
-            let mut lacking = 0;
+            let mut lacking = Lacking::default();
             let mut batch = Vec::with_capacity(BATCH);
             flist.for_each_block(&mut |key| {
                 batch.push(*key);
-                if batch.len() == BATCH {
-                    match self.look(&mut batch) {
-                        Ok(count) => lacking += count,
-                        Err(error) => {
-                            failed = Some(error);
-                            return ControlFlow::Break(());
-                        }
-                    }
+                if batch.len() == BATCH
+                    && let Err(error) = self.look(&mut batch, &mut lacking)
+                {
+                    failed = Some(error);
+                    return ControlFlow::Break(());
                 }
                 ControlFlow::Continue(())
             })?;
             if failed.is_none() {
-                match self.look(&mut batch) {
-                    Ok(count) => lacking += count,
-                    Err(error) => failed = Some(error),
-                }
+                failed = self.look(&mut batch, &mut lacking).err();
             }
             Ok(lacking)
         });
@@ -337,15 +329,43 @@ impl Check {
         }
     }
 
-    fn look(&self, batch: &mut Vec<BlockKey>) -> Result<u64, StoreError> {
+    fn look(&self, batch: &mut Vec<BlockKey>, lacking: &mut Lacking) -> Result<(), StoreError> {
         batch.sort_unstable();
         let held = self.store.contains(batch)?;
-        let lacking = batch
-            .iter()
-            .zip(held)
-            .filter(|(key, held)| !held || self.damaged.contains(key))
-            .count();
+        for (key, held) in batch.iter().zip(held) {
+            // One that was damaged may have been removed since.
+            if self.damaged.contains(key) {
+                lacking.damaged += 1;
+            } else if !held {
+                lacking.missing += 1;
+            }
+        }
         batch.clear();
-        Ok(lacking as u64)
+        Ok(())
+    }
+}
+
+/// How many references of an flist lead to no block, and how many to a damaged one.
+#[derive(Default)]
+struct Lacking {
+    missing: u64,
+    damaged: u64,
+}
+
+impl Lacking {
+    fn count(&self) -> u64 {
+        self.missing + self.damaged
+    }
+
+    fn reason(&self) -> String {
+        let what = match (self.missing, self.damaged) {
+            (_, 0) => "missing",
+            (0, _) => "damaged",
+            _ => "damaged or missing",
+        };
+        match self.count() {
+            1 => format!("1 of its blocks is {what}"),
+            count => format!("{count} of its blocks are {what}"),
+        }
     }
 }

@@ -33,7 +33,7 @@ struct NoMirror {
 pub(super) async fn run(context: &Context, args: &VerifyCommand) -> Result<ExitCode, Failure> {
     let (data, _) = context.settings.data(args.data.data.as_deref())?;
     let layout = Layout::new(&data);
-    if !layout.users().is_dir() {
+    if !verify::is_mirror(&layout).map_err(Failure::new)? {
         // A mistyped folder must not look like a mirror without faults.
         return Err(Failure::new(NoMirror { path: data })
             .with_hint("--data names the data folder; `bcm hub sync` makes a mirror in it"));
@@ -109,9 +109,10 @@ async fn repair(
         report,
     };
     context.printer.show(&repaired)?;
-    Ok(match repaired.clean {
-        true => ExitCode::Done,
-        false => ExitCode::Unhealthy,
+    Ok(match (repaired.clean, repaired.report.is_complete()) {
+        (false, _) => ExitCode::Unhealthy,
+        (true, false) => ExitCode::Partial,
+        (true, true) => ExitCode::Done,
     })
 }
 
@@ -146,7 +147,14 @@ struct Verified {
 
 impl Show for Verified {
     fn text(&self, out: &mut dyn Write) -> io::Result<()> {
-        show_report(&self.report, out)
+        show_report(&self.report, out)?;
+        let report = &self.report;
+        match report.damaged_flists.count + report.damaged_names.count {
+            // Of blocks it is said already.
+            _ if report.damaged_blocks.count > 0 => Ok(()),
+            0 => Ok(()),
+            _ => writeln!(out, "`bcm hub verify --repair` fetches them again"),
+        }
     }
 }
 
@@ -172,6 +180,12 @@ pub(crate) fn show_report(report: &VerifyReport, out: &mut dyn Write) -> io::Res
     listed(out, "damaged flists", &report.damaged_flists, |flist| {
         format!("{}: {}", flist.place, flist.reason)
     })?;
+    listed(
+        out,
+        "damaged links, tags and repositories",
+        &report.damaged_names,
+        |name| format!("{}: {}", name.item, name.reason),
+    )?;
     listed(
         out,
         "links that lead nowhere, as upstream's own do",

@@ -30,6 +30,16 @@ pub struct FlistRecord {
     pub blocks: bool,
 }
 
+/// A form that no sync makes: what is remembered in it is looked at again by the next one.
+pub(crate) const NO_FORM: &str = "unknown";
+
+impl FlistRecord {
+    /// Makes the next sync look at the flist again, without forgetting what was published.
+    pub(crate) fn doubt(&mut self) {
+        NO_FORM.clone_into(&mut self.form);
+    }
+}
+
 /// What a mirror remembers from one comparison to the next.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Memory {

@@ -153,7 +153,7 @@ pub(crate) type Watch<'a> = &'a mut (dyn FnMut(Point) -> Result<(), PublishError
 /// An entry that could not be published, and why.
 pub(crate) type Failure = (Item, PublishError);
 
-/// Publishes `steps` and then saves `state`, from which entries that failed are taken out.
+/// Publishes `steps` and then saves `state`, in which entries that failed are as they were.
 pub(crate) fn publish(
     layout: &Layout,
     steps: Vec<Step>,
@@ -225,8 +225,11 @@ fn finish(
     let failures = apply::apply(layout, &journal.steps, watch)?;
     watch(Point::Applied)?;
     let mut state = journal.state;
-    for (item, _) in &failures {
-        state.forget(item);
+    if !failures.is_empty() {
+        let before = State::load(&layout.state())?.state;
+        for (item, _) in &failures {
+            state.keep_as_before(item, &before);
+        }
     }
     state.save(&layout.state())?;
     watch(Point::StateSaved)?;
