@@ -319,6 +319,27 @@ fn damage_is_found_and_named() {
 }
 
 #[test]
+fn names_that_are_gone_are_damage() {
+    let sandbox = Sandbox::new();
+    let demo = "stack start --here --demo --once --data data --http 127.0.0.1:0 --zdb 127.0.0.1:0";
+    sandbox.command(demo).assert().success();
+    std::fs::remove_dir_all(sandbox.path("data/hub/users/tf-zos/.tag-v3.14.1")).unwrap();
+    snapshot!(sandbox.run("hub verify -q"), @r"
+    exit code: 4
+    --- stdout
+    verified 54 blocks (14.67 MiB), 11 flists, 10 links and 1 tags in [time]: damage was found
+    damaged links, tags and repositories: 1
+      tf-zos/tags/v3.14.1: it was published and is gone
+    `bcm hub verify --repair` fetches them again
+    --- stderr
+    ");
+    std::fs::remove_dir_all(sandbox.path("data/hub/users")).unwrap();
+    let text = sandbox.run("hub verify -q");
+    assert!(text.starts_with("exit code: 4\n"), "{text}");
+    assert!(text.contains("damaged flists: 11\n"), "{text}");
+}
+
+#[test]
 fn an_entry_that_is_refused_is_named_and_the_rest_is_done() {
     let sandbox = Sandbox::new();
     let demo = "stack start --here --demo --once --data up --http 127.0.0.1:0 --zdb 127.0.0.1:0";

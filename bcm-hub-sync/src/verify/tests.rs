@@ -2,6 +2,7 @@ use std::fs;
 
 use super::*;
 use crate::block::BlockKey;
+use crate::catalog::Published;
 use crate::catalog::diff::FlistRecord;
 use crate::flist::Flist;
 use crate::store::memory::MemoryStore;
@@ -84,7 +85,9 @@ impl Mirror {
             store.put(&[block]).unwrap();
         }
         let mut state = State::new();
-        for (place, identity) in local::scan(&layout).unwrap().files {
+        let scan = local::scan(&layout).unwrap();
+        state.published = Some(Published::of(&scan.catalog));
+        for (place, identity) in scan.files {
             let path = layout.users().join(&place.repository).join(&place.name);
             let md5 = Md5::of(&fs::read(path).unwrap());
             let record = FlistRecord {
@@ -227,7 +230,244 @@ fn flists_that_were_changed_lost_or_planted_are_told_apart() {
         report.notes.first,
         ["empty.3bot/copy.flist is not remembered by any sync"]
     );
-    assert!(report.dangling.count >= 3);
+    // What leads to the flist that is gone does not lead nowhere as upstream's own links do.
+    let dangling: Vec<_> = report
+        .dangling
+        .first
+        .iter()
+        .map(ToString::to_string)
+        .collect();
+    assert_eq!(dangling, ["alice.3bot/dangling.flist"]);
+}
+
+/// What is wrong with links, tags and repositories, with flists and with what leads nowhere, after
+/// `damage` to a recorded mirror.
+fn names_after(damage: impl FnOnce(&Mirror)) -> (Vec<String>, Vec<String>, Vec<String>) {
+    let mut mirror = Mirror::recorded();
+    damage(&mirror);
+    let store = Arc::new(std::mem::take(&mut mirror.store));
+    let report = mirror.verify(store, &VerifyOptions::default());
+    let names = report.damaged_names.first.iter();
+    let names: Vec<_> = names
+        .map(|name| format!("{}: {}", name.item, name.reason))
+        .collect();
+    let flists = report.damaged_flists.first.iter();
+    let flists: Vec<_> = flists
+        .map(|flist| format!("{}: {}", flist.place, flist.reason))
+        .collect();
+    assert_eq!(report.is_clean(), names.is_empty() && flists.is_empty());
+    let dangling = report.dangling.first.iter().map(ToString::to_string);
+    (names, flists, dangling.collect())
+}
+
+fn turn(mirror: &Mirror, link: &str, target: &str) {
+    let link = mirror.layout.users().join(link);
+    fs::remove_file(&link).unwrap();
+    std::os::unix::fs::symlink(target, link).unwrap();
+}
+
+const UPSTREAMS_OWN: [&str; 1] = ["alice.3bot/dangling.flist"];
+
+#[test]
+fn links_tags_and_repositories_that_are_gone_or_turned_are_damage() {
+    let tag = "tf-zos/.tag-v3.14.1";
+    type Damage = Box<dyn Fn(&Mirror)>;
+    let remove = |path: &'static str| -> Damage {
+        Box::new(move |mirror| {
+            let path = mirror.layout.users().join(path);
+            match path.is_dir() && !path.is_symlink() {
+                true => fs::remove_dir_all(path).unwrap(),
+                false => fs::remove_file(path).unwrap(),
+            }
+        })
+    };
+    let turned = |link: &'static str, target: &'static str| -> Damage {
+        Box::new(move |mirror| turn(mirror, link, target))
+    };
+    let link = "tf-zos/.tag-v3.14.1/zos.flist";
+    let gone = |item: &str| format!("{item}: it was published and is gone");
+    let rows: Vec<(Damage, Vec<String>)> = vec![
+        (remove(tag), vec![gone("tf-zos/tags/v3.14.1")]),
+        (remove("empty.3bot"), vec![gone("empty.3bot")]),
+        (remove("tf-zos/production"), vec![gone("tf-zos/production")]),
+        (remove("alice.3bot/base.flist"), vec![gone("alice.3bot/base.flist")]),
+        (
+            remove(link),
+            vec![
+                "tf-zos/tags/v3.14.1: its link zos.flist to tf-zos/zos-production-v3.14.1.flist is \
+                 gone"
+                    .to_owned(),
+            ],
+        ),
+        (
+            turned(link, "../../tf-bootable/ubuntu-tiny.flist"),
+            vec![
+                "tf-zos/tags/v3.14.1: its link zos.flist leads to tf-bootable/ubuntu-tiny.flist, and \
+                 led to tf-zos/zos-production-v3.14.1.flist when it was published"
+                    .to_owned(),
+            ],
+        ),
+        (
+            turned(link, "/etc/passwd"),
+            vec![
+                "tf-zos/tags/v3.14.1: its link zos.flist to tf-zos/zos-production-v3.14.1.flist is \
+                 gone"
+                    .to_owned(),
+            ],
+        ),
+        (
+            turned("alice.3bot/base.flist", "my-app-1.0.flist"),
+            vec![
+                "alice.3bot/base.flist: it leads to alice.3bot/my-app-1.0.flist, and led to \
+                 tf-bootable/ubuntu-tiny.flist when it was published"
+                    .to_owned(),
+            ],
+        ),
+        (
+            turned("alice.3bot/base.flist", "/etc/passwd"),
+            vec![
+                "alice.3bot/base.flist: a link to tf-bootable/ubuntu-tiny.flist was published, and \
+                 what is in its place links to \"/etc/passwd\", which is no flist or tag of this tree"
+                    .to_owned(),
+            ],
+        ),
+        (
+            turned("tf-zos/production", "../tf-zos/.tag-v3.15.0-rc1"),
+            vec![
+                "tf-zos/production: it leads to tf-zos/tags/v3.15.0-rc1, and led to \
+                 tf-zos/tags/v3.14.1 when it was published"
+                    .to_owned(),
+            ],
+        ),
+        // The same target in other words is the same.
+        (turned(link, "../zos-production-v3.14.1.flist"), vec![]),
+    ];
+    for (damage, expected) in rows {
+        let (names, flists, dangling) = names_after(damage);
+        assert_eq!(names, expected);
+        assert_eq!(flists, Vec::<String>::new());
+        assert_eq!(dangling, UPSTREAMS_OWN, "{names:?}");
+    }
+}
+
+#[test]
+fn a_tree_that_is_gone_is_damage_and_not_no_mirror() {
+    let mirror = Mirror::recorded();
+    let nothing = Layout::new(mirror.layout.root().join("nothing"));
+    assert!(is_mirror(&mirror.layout).unwrap() && !is_mirror(&nothing).unwrap());
+    let (names, flists, dangling) = names_after(|mirror| {
+        fs::remove_dir_all(mirror.layout.users()).unwrap();
+        assert!(is_mirror(&mirror.layout).unwrap());
+    });
+    // Five repositories, the four links that are in no tag, and two tags.
+    assert_eq!((names.len(), flists.len()), (5 + 5 + 2, 4), "{names:#?}");
+    assert_eq!(dangling, Vec::<String>::new());
+}
+
+#[test]
+fn a_repository_that_was_moved_behind_a_link_is_damage() {
+    let (names, flists, _) = names_after(|mirror| {
+        let users = mirror.layout.users();
+        let elsewhere = mirror.layout.root().join("elsewhere");
+        fs::rename(users.join("tf-zos"), &elsewhere).unwrap();
+        std::os::unix::fs::symlink(&elsewhere, users.join("tf-zos")).unwrap();
+    });
+    let first = "tf-zos: a repository was published, and what is in its place is not a \
+                 repository's folder";
+    assert!(names.iter().any(|name| name == first), "{names:#?}");
+    assert_eq!((names.len(), flists.len()), (1 + 2 + 2, 1));
+}
+
+#[test]
+fn something_else_in_the_place_of_an_flist_is_damage() {
+    let (names, flists, _) = names_after(|mirror| {
+        let users = mirror.layout.users();
+        turn(mirror, "alice.3bot/my-app-1.0.flist", "base.flist");
+        fs::remove_file(users.join("tf-bootable/ubuntu-tiny.flist")).unwrap();
+        fs::create_dir(users.join("tf-bootable/ubuntu-tiny.flist")).unwrap();
+    });
+    assert_eq!(names, Vec::<String>::new());
+    assert_eq!(
+        flists,
+        [
+            "alice.3bot/my-app-1.0.flist: an flist was published, and a link to \
+             alice.3bot/base.flist is in its place",
+            "tf-bootable/ubuntu-tiny.flist: an flist was published, and what is in its place is a \
+             folder, but not a tag's"
+        ]
+    );
+}
+
+#[test]
+fn a_state_of_an_earlier_version_compares_flists_alone() {
+    let (names, flists, _) = names_after(|mirror| {
+        let path = mirror.layout.state();
+        let mut state = State::load(&path).unwrap().state;
+        state.published = None;
+        state.save(&path).unwrap();
+        fs::remove_dir_all(mirror.layout.users().join("tf-zos")).unwrap();
+    });
+    assert_eq!(names, Vec::<String>::new());
+    assert_eq!(
+        flists,
+        ["tf-zos/zos-production-v3.14.1.flist: it was published and is gone"]
+    );
+}
+
+#[test]
+fn what_a_publication_that_was_killed_has_done_already_is_no_damage() {
+    let killed = |pending_names_it: bool| {
+        names_after(|mirror| {
+            turn(mirror, "alice.3bot/base.flist", "my-app-1.0.flist");
+            let mut state = State::load(&mirror.layout.state()).unwrap().state;
+            let scan = local::scan(&mirror.layout).unwrap();
+            if pending_names_it {
+                state.published = Some(Published::of(&scan.catalog));
+            }
+            let journal = serde_json::json!({"version": 1, "steps": [], "state": state});
+            fs::write(mirror.layout.publish_journal(), journal.to_string()).unwrap();
+        })
+    };
+    assert_eq!(killed(true).0, Vec::<String>::new());
+    assert_eq!(killed(false).0.len(), 1);
+}
+
+#[test]
+fn blocks_that_are_damaged_and_blocks_that_are_missing_are_told_apart() {
+    let place = "tf-bootable/ubuntu-tiny.flist";
+    for (is_missing, what) in [(true, "missing"), (false, "damaged")] {
+        let mut mirror = Mirror::recorded();
+        let key = mirror.key_of(place);
+        let store = std::mem::take(&mut mirror.store);
+        if is_missing {
+            store.remove(&[key]).unwrap();
+        }
+        let rotten = vec![key];
+        let report = mirror.verify(
+            Arc::new(Rotten { store, rotten }),
+            &VerifyOptions::default(),
+        );
+        let reasons = report.damaged_flists.first.iter();
+        let mut reasons = reasons.filter(|flist| flist.place.to_string() == place);
+        let reason = &reasons.next().unwrap().reason;
+        assert!(reason.ends_with(what), "{reason}");
+    }
+}
+
+#[test]
+fn a_damaged_snapshot_is_mentioned() {
+    let mut mirror = Mirror::recorded();
+    let store = Arc::new(std::mem::take(&mut mirror.store));
+    let snapshots = mirror.layout.snapshots();
+    fs::create_dir(&snapshots).unwrap();
+    fs::write(snapshots.join("20260101-000000.json"), "{").unwrap();
+    let report = mirror.verify(store, &VerifyOptions::default());
+    assert!(report.is_clean());
+    let note = &report.notes.first[0];
+    assert!(
+        note.contains("snapshot 20260101-000000 cannot be restored"),
+        "{note}"
+    );
 }
 
 #[test]

@@ -106,6 +106,16 @@ fn restoring_is_seen_whole_by_clients_that_download_in_a_loop() {
     assert_eq!(seen[1], seen[3]);
     before.assert_same(&mirror.users(), "after going back");
     mirror.verify().assert_code(0);
+    // What was restored is what there has to be.
+    let production = mirror.data().join("hub/users/tf-zos/production");
+    let target = std::fs::read_link(&production).expect("a link");
+    std::fs::remove_file(&production).expect("removed");
+    let found = mirror.verify().assert_code(4).json();
+    assert_eq!(
+        found["damaged_names"]["first"][0]["item"],
+        "tf-zos/production"
+    );
+    std::os::unix::fs::symlink(target, &production).expect("a link");
 
     // A sync would go forward again, so it waits.
     let held = mirror.sync(&origin, &[]).assert_code(1);
@@ -226,6 +236,19 @@ fn a_repair_fetches_what_is_damaged_and_missing() {
     assert_eq!(report["clean"], true, "{report}");
     whole.assert_same(&mirror.users(), "after the repair");
     mirror.verify().assert_code(0);
+    // All of the tree is gone, and what is in the way of an flist cannot be removed.
+    std::fs::remove_dir_all(mirror.data().join("hub/users")).expect("removed");
+    mirror.verify().assert_code(4);
+    let mut arguments = mirror.sync_arguments(&origin, &["--repair"]);
+    arguments[1] = "verify".into();
+    bcm::run(arguments.clone()).assert_code(0);
+    whole.assert_same(&mirror.users(), "after all of it was gone");
+    std::fs::remove_file(&tiny).expect("removed");
+    std::fs::create_dir(&tiny).expect("a folder");
+    let failed = bcm::run(arguments).assert_code(4).json();
+    assert_eq!(failed["clean"], false, "{failed}");
+    assert_eq!(failed["sync"]["outcome"], "partial", "{failed}");
+    mirror.verify().assert_code(4);
     let left: Vec<_> = std::fs::read_dir(mirror.data().join("hub"))
         .expect("the folder")
         .filter_map(|entry| entry.ok()?.file_name().into_string().ok())

@@ -6,6 +6,7 @@ mod hostile;
 mod hostile_table;
 mod namespace;
 mod plain;
+mod repair;
 
 use std::future::Future;
 use std::sync::Arc;
