@@ -4,10 +4,11 @@ use std::io::{self, Write};
 use std::path::PathBuf;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use bcm_core::cause::chain;
 use bcm_hub_sync::catalog::{Catalog, Entry, local};
 use bcm_hub_sync::layout::Layout;
-use bcm_hub_sync::store::BlockStore;
 use bcm_hub_sync::store::embedded::Access;
+use bcm_hub_sync::store::{BlockStore, StoreStats};
 use bcm_hub_sync::sync::history::{self, Ended, Record};
 use bcm_hub_sync::sync::state::State;
 use bcm_hub_sync::sync::{FollowStatus, SyncOutcome};
@@ -138,17 +139,20 @@ fn status(
     let layout = Layout::new(&data);
     let loaded = State::load(&layout.state()).map_err(Failure::new)?;
     let scan = local::scan(&layout).map_err(Failure::new)?;
-    let stats = store.stats().map_err(Failure::new)?;
+    // What is known of the syncs is of use also where the store is down.
+    let audited = store
+        .stats()
+        .and_then(|stats| store.audit().map(|()| stats));
     let state = loaded.state;
     let last_outcome = state.last_report.as_ref().map(|report| report.outcome);
     let mut problems = Vec::new();
     if let Some(damaged) = loaded.damaged {
         problems.push(format!("{}: {damaged}", layout.state().display()));
     }
-    match store.audit() {
-        Err(error) if error.is_damage() => problems.push(format!("the block store: {error}")),
-        other => other.map_err(Failure::new)?,
-    }
+    let stats = audited.unwrap_or_else(|error| {
+        problems.push(format!("the block store: {}", chain(&error)));
+        StoreStats::default()
+    });
     match (state.last_attempt, max_age) {
         (None, _) => problems.push("no sync has run to its end yet".to_owned()),
         (Some(last), _) if is_to_come(last) => problems.push(
