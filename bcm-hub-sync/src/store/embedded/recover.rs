@@ -252,6 +252,10 @@ impl End {
         for (number, raw) in &tail.mended {
             journal.mend(*number, raw)?;
         }
+        if let Some((first, _)) = tail.mended.first() {
+            let (path, records) = (journal.path().display(), tail.mended.len());
+            tracing::warn!(%path, first, records, "records of the journal were made again");
+        }
         let mut end = Self {
             last: tail.last,
             committed: tail.committed,
