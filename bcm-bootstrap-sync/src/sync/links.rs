@@ -6,8 +6,9 @@ use bcm_core::progress::{SharedProgress, TaskId};
 use futures_util::StreamExt;
 
 use super::download::{Downloader, Failed, Fetched, Got, Head, Wanted};
+use super::dry_run::LinkPlan;
 use super::error::SyncError;
-use super::run::{LinkPlan, Work};
+use super::run::Work;
 use crate::kernel::{KernelName, LINKS};
 use crate::local::{self, LocalLink};
 use crate::manifest::{Link, UpstreamLink};

@@ -22,6 +22,7 @@
 mod adopt;
 mod config;
 mod download;
+mod dry_run;
 mod error;
 mod follow;
 mod links;
@@ -31,8 +32,9 @@ pub(crate) mod staged;
 mod writing;
 
 pub use config::SyncConfig;
+pub use dry_run::{LinkPlan, Plan, plan};
 pub use error::SyncError;
 pub use follow::{FollowOptions, follow};
 pub use plan::Fetch;
 pub(crate) use run::now;
-pub use run::{LinkPlan, Plan, plan, sync};
+pub use run::sync;

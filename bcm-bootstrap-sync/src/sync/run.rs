@@ -3,13 +3,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
-use bcm_core::deletion::{Grace, Guard};
+use bcm_core::deletion::Grace;
 use bcm_core::http::{Request, Url};
 use bcm_core::lock::FolderLock;
 use bcm_core::progress::{Level, Outcome, SharedProgress, Unit};
 use bcm_core::refused::{MAX_NAMED, Refused};
 use futures_util::StreamExt;
-use serde::Serialize;
 use tokio_util::sync::CancellationToken;
 
 use super::config::SyncConfig;
@@ -23,48 +22,7 @@ use crate::layout::Layout;
 use crate::local::{self, Local, LocalError, LocalLink};
 use crate::manifest::{Kernel, Link, Manifest};
 use crate::report::{Counts, Reason, Replaced, SyncOutcome, SyncReport};
-use crate::run_mode::RunMode;
 use crate::upstream::Upstreams;
-
-/// What a sync would do.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-#[non_exhaustive]
-pub struct Plan {
-    /// The upstream that the list came from.
-    pub upstream: String,
-    /// Kernels to fetch or to ask about.
-    pub fetch: Vec<Fetch>,
-    /// How many are as they should be.
-    pub unchanged: u64,
-    /// What would become of the run modes.
-    pub links: Vec<LinkPlan>,
-    /// Kernels that would be deleted. One that a run mode turns out to lead to is spared.
-    pub deletions: Vec<KernelName>,
-    /// Kernels that are not wanted any more, kept for the time of grace.
-    pub awaiting_deletion: Vec<KernelName>,
-    /// What was refused and why: the first ones.
-    pub refused: Vec<Refused>,
-    /// How many were refused in all.
-    pub refused_total: u64,
-    /// Why nothing would be deleted, where too much is missing.
-    pub guard: Option<Guard>,
-    /// Whether everything already is as it should be.
-    pub nothing_to_do: bool,
-}
-
-/// What would become of a run mode.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct LinkPlan {
-    /// Which.
-    pub mode: RunMode,
-    /// What it leads to here.
-    pub now: Option<KernelName>,
-    /// Whether upstream has another version than before. Which kernel that is shows when it has been
-    /// fetched.
-    pub moved: bool,
-    /// Whether it stays here in any case.
-    pub pinned: bool,
-}
 
 /// Everything that a sync works on.
 pub(super) struct Work<'a> {
@@ -94,52 +52,6 @@ pub async fn sync(
     cancel: CancellationToken,
 ) -> Result<SyncReport, SyncError> {
     let run = run(layout, config, &progress);
-    match cancel.run_until_cancelled(run).await {
-        Some(result) => result,
-        None => Err(SyncError::Cancelled),
-    }
-}
-
-/// What [`sync()`] would do. Nothing is changed; upstream is asked for its list, and whether run
-/// modes have moved.
-///
-/// # Errors
-/// As [`sync()`].
-pub async fn plan(
-    layout: &Layout,
-    config: &SyncConfig,
-    cancel: CancellationToken,
-) -> Result<Plan, SyncError> {
-    let run = async {
-        let work = Work::begin(layout, config).await?;
-        let Kernels {
-            fetch, unchanged, ..
-        } = work.kernels();
-        let wanted = work.wanted(&fetch, &unchanged);
-        let Gone {
-            deletions,
-            tombstones,
-            guard,
-        } = work.gone(&wanted);
-        let links = links::look(&work).await;
-        let nothing_to_do = fetch.is_empty()
-            && deletions.is_empty()
-            && tombstones.keys().eq(work.manifest.tombstones.keys())
-            && links.iter().all(|link| !link.moved)
-            && work.report.refused_total == 0;
-        Ok(Plan {
-            upstream: work.report.upstream,
-            fetch,
-            unchanged: unchanged.len() as u64,
-            links,
-            deletions,
-            awaiting_deletion: tombstones.into_keys().collect(),
-            refused: work.report.refused,
-            refused_total: work.report.refused_total,
-            guard,
-            nothing_to_do,
-        })
-    };
     match cancel.run_until_cancelled(run).await {
         Some(result) => result,
         None => Err(SyncError::Cancelled),
@@ -200,7 +112,10 @@ pub(crate) fn now() -> i64 {
 }
 
 impl<'a> Work<'a> {
-    async fn begin(layout: &'a Layout, config: &'a SyncConfig) -> Result<Self, SyncError> {
+    pub(super) async fn begin(
+        layout: &'a Layout,
+        config: &'a SyncConfig,
+    ) -> Result<Self, SyncError> {
         if config.upstreams.is_empty() {
             return Err(SyncError::NoUpstream);
         }
@@ -320,7 +235,7 @@ impl<'a> Work<'a> {
         }
     }
 
-    fn kernels(&self) -> Kernels {
+    pub(super) fn kernels(&self) -> Kernels {
         plan::kernels(
             &self.listed,
             &self.manifest,
@@ -332,7 +247,7 @@ impl<'a> Work<'a> {
     }
 
     /// What is to stay.
-    fn wanted(&self, fetch: &[Fetch], unchanged: &[KernelName]) -> BTreeSet<KernelName> {
+    pub(super) fn wanted(&self, fetch: &[Fetch], unchanged: &[KernelName]) -> BTreeSet<KernelName> {
         let names = fetch.iter().map(|fetch| &fetch.name).chain(unchanged);
         let mut wanted: BTreeSet<KernelName> = names.cloned().collect();
         wanted.extend(plan::linked(&self.manifest, &self.local));
@@ -341,7 +256,7 @@ impl<'a> Work<'a> {
         wanted
     }
 
-    fn gone(&self, wanted: &BTreeSet<KernelName>) -> Gone {
+    pub(super) fn gone(&self, wanted: &BTreeSet<KernelName>) -> Gone {
         let listed = self.listed.keys().chain(&self.unusable).cloned().collect();
         let grace = Grace {
             delete_after: self.config.delete_after,
