@@ -10,37 +10,22 @@ use super::dry_run::LinkPlan;
 use super::error::SyncError;
 use super::run::Work;
 use crate::kernel::{KernelName, LINKS};
-use crate::local::{self, LocalLink};
-use crate::manifest::{Link, UpstreamLink};
+use crate::local::{self, Local, LocalLink};
+use crate::manifest::{Link, Manifest, UpstreamLink};
 use crate::report::{Moved, Pinned};
 use crate::run_mode::RunMode;
 
 /// How many kernels are looked at to find the name of a content.
 const MAX_CANDIDATES: usize = 50;
 
-/// The kernel of a manifest that an answer's head proves itself to be about: its entity tag is the
-/// content's SHA-256, as this program's own server makes it. Tags that are made of time, size or path
-/// prove nothing: two kernels may share them.
-fn recognise<'a>(work: &'a Work<'_>, head: &Head) -> Option<&'a KernelName> {
-    let (manifest, here) = (&work.manifest, &work.local.kernels);
-    let sha256: Sha256 = head
-        .validators
-        .strong_etag()?
-        .trim_matches('"')
-        .parse()
-        .ok()?;
-    let same = manifest.with_content(&sha256);
-    same.filter(|name| here.contains_key(*name))
-        .max_by_key(|name| {
-            (
-                manifest.kernels[*name].listed,
-                manifest.kernels[*name].timestamp,
-            )
-        })
-        .filter(|name| {
-            head.size
-                .is_none_or(|size| manifest.kernels[*name].size == size)
-        })
+/// The kernel that an answer's head proves itself to be about: its entity tag is the content's SHA-256,
+/// as this program's own server makes it. Tags that are made of time, size or path prove nothing: two
+/// kernels may share them.
+fn recognise(work: &Work<'_>, mode: &RunMode, head: &Head) -> Option<KernelName> {
+    let tag = head.validators.strong_etag()?;
+    let name = by_content(work, mode, &tag.trim_matches('"').parse().ok()?)?;
+    let size = work.manifest.kernels[&name].size;
+    head.size.is_none_or(|said| said == size).then_some(name)
 }
 
 /// What is known of upstream's link, if the kernel that it was recognised as is still here.
@@ -109,7 +94,7 @@ pub(super) async fn follow(
                 known: known.map(|known| (known.source.as_str(), &known.validators)),
                 most: work.config.max_size,
             };
-            let recognised = |head: &Head| recognise(work, head).is_some();
+            let recognised = |head: &Head| recognise(work, mode, head).is_some();
             downloader.get(work.upstream, &wanted, &recognised).await
         });
         looked.buffered(work.config.parallel.max(1)).collect().await
@@ -129,6 +114,29 @@ pub(super) async fn follow(
         }
     }
     Ok(())
+}
+
+/// Notes the links that are here as pinned, where it was forgotten which of them were. Answers with what
+/// to tell of it.
+pub(super) fn hold(manifest: &mut Manifest, local: &Local, now: i64) -> Vec<String> {
+    let mut told = Vec::new();
+    for (mode, link) in &local.links {
+        let LocalLink::Kernel(kernel) = link else {
+            continue;
+        };
+        told.push(format!(
+            "run mode {mode} stays at {kernel}, for it may have been pinned: `bcm bootstrap link {mode} \
+             --follow` lets it follow upstream"
+        ));
+        let link = Link {
+            kernel: kernel.clone(),
+            pinned: true,
+            turned: now,
+            upstream: None,
+        };
+        manifest.links.insert(mode.clone(), link);
+    }
+    told
 }
 
 /// Names the run modes that machines cannot boot, because what they lead to is not here.
@@ -175,10 +183,10 @@ async fn recognised(
             Ok(None)
         }
         Got::Recognised { source, head } => {
-            let found = recognise(work, &head);
-            Ok(found.map(|name| UpstreamLink {
-                kernel: name.clone(),
-                sha256: work.manifest.kernels[name].sha256,
+            let found = recognise(work, mode, &head);
+            Ok(found.map(|kernel| UpstreamLink {
+                sha256: work.manifest.kernels[&kernel].sha256,
+                kernel,
                 source,
                 validators: head.validators,
             }))
@@ -186,7 +194,7 @@ async fn recognised(
         Got::File(fetched) => {
             let (sha256, source) = (fetched.sha256, fetched.source.clone());
             let validators = fetched.validators.clone();
-            let kernel = match by_content(work, mode, &fetched) {
+            let kernel = match by_content(work, mode, &sha256) {
                 Some(name) => {
                     work.report.counts.bytes += fetched.bytes;
                     work.report.counts.resumed_bytes += fetched.resumed;
@@ -225,9 +233,9 @@ fn named_meanwhile(work: &Work<'_>, mode: &RunMode) -> Option<UpstreamLink> {
 
 /// The kernel that is here and has this content: the one the mode leads to already, else one that
 /// upstream lists, the newest.
-fn by_content(work: &Work<'_>, mode: &RunMode, fetched: &Fetched) -> Option<KernelName> {
+fn by_content(work: &Work<'_>, mode: &RunMode, sha256: &Sha256) -> Option<KernelName> {
     let now = work.manifest.links.get(mode).map(|link| &link.kernel);
-    let same = work.manifest.with_content(&fetched.sha256);
+    let same = work.manifest.with_content(sha256);
     let here = same.filter(|name| work.local.kernels.contains_key(*name));
     let best = here.max_by_key(|name| {
         let kernel = &work.manifest.kernels[*name];

@@ -19,8 +19,8 @@ use super::plan::{self, Fetch, Gone, Kernels};
 use super::staged;
 use crate::kernel::KernelName;
 use crate::layout::Layout;
-use crate::local::{self, Local, LocalError, LocalLink};
-use crate::manifest::{Kernel, Link, Manifest};
+use crate::local::{self, Local, LocalError};
+use crate::manifest::{Kernel, Manifest};
 use crate::report::{Counts, Reason, Replaced, SyncOutcome, SyncReport};
 use crate::upstream::Upstreams;
 
@@ -155,25 +155,8 @@ impl<'a> Work<'a> {
             report
                 .warnings
                 .push(format!("{path} was damaged: {damaged}"));
-            // Nobody knows any more which of them were pinned.
-            for (mode, link) in &local.links {
-                let LocalLink::Kernel(kernel) = link else {
-                    continue;
-                };
-                report.warnings.push(format!(
-                    "run mode {mode} stays at {kernel}, for it may have been pinned: `bcm bootstrap link \
-                     {mode} --follow` lets it follow upstream"
-                ));
-                manifest.links.insert(
-                    mode.clone(),
-                    Link {
-                        kernel: kernel.clone(),
-                        pinned: true,
-                        turned: now,
-                        upstream: None,
-                    },
-                );
-            }
+            let told = links::hold(&mut manifest, &local, now);
+            report.warnings.extend(told);
         }
         for name in &config.policy.pins {
             let known = manifest.kernels.contains_key(name);
