@@ -1,8 +1,12 @@
 //! Caddy in front of a mirror: TLS for who wants it, plain HTTP for nodes.
 
+mod front;
+
 use std::fmt;
 
 use crate::domain::Domain;
+
+pub use front::{Front, InvalidFront, front_caddyfile};
 
 /// An address that certificate authorities write to.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -81,6 +85,11 @@ impl CertificateFiles {
             key: key.to_owned(),
         })
     }
+
+    fn directive(&self) -> String {
+        let Self { certificate, key } = self;
+        format!("\ttls \"{certificate}\" \"{key}\"\n")
+    }
 }
 
 /// Where the mirror's own servers listen, as Caddy reaches them.
@@ -109,37 +118,53 @@ pub fn caddyfile_by_variable(tls: &Tls, backends: &Backends) -> String {
     file(&crate::domain::names("{$DOMAIN}"), tls, backends)
 }
 
-fn file([hub, bootstrap, unsecure]: &[String; 3], tls: &Tls, backends: &Backends) -> String {
+fn file(names: &[String; 3], tls: &Tls, backends: &Backends) -> String {
     let mail = match tls {
         Tls::Automatic(Some(mail)) => format!("\temail {mail}\n"),
         _ => String::new(),
     };
-    let tls = match tls {
+    let certificates = match tls {
         Tls::Automatic(_) => String::new(),
         Tls::Internal => "\ttls internal\n".to_owned(),
-        Tls::Files(CertificateFiles { certificate, key }) => {
-            format!("\ttls \"{certificate}\" \"{key}\"\n")
-        }
+        Tls::Files(files) => files.directive(),
     };
+    let sites = sites(names, &certificates, "", |bootstrap| {
+        proxy(if bootstrap {
+            &backends.bootstrap
+        } else {
+            &backends.hub
+        })
+    });
+    format!("{{\n\tadmin off\n{mail}}}\n\n{sites}")
+}
+
+/// The sites. `certificates` is what those with TLS say of it, `plain` what those say first that have TLS and
+/// answer without it; `proxy` makes what all of them do, for the Bootstrap or for the Hub.
+fn sites(
+    [hub, bootstrap, unsecure]: &[String; 3],
+    certificates: &str,
+    plain: &str,
+    proxy: impl Fn(bool) -> String,
+) -> String {
     let mut file = format!(
-        "{{\n\tadmin off\n{mail}}}\n\n\
-         # Whether this proxy runs.\n\
+        "# Whether this proxy runs.\n\
          http://127.0.0.1:{HEALTH_PORT} {{\n\tbind 127.0.0.1\n\trespond 200\n}}\n"
     );
-    let sites = [
-        (hub, &backends.hub, true),
-        (bootstrap, &backends.bootstrap, true),
-        (unsecure, &backends.bootstrap, false),
-    ];
-    for (name, backends, secure) in sites {
-        let proxy = proxy(backends);
-        file.push_str(&format!("\nhttp://{name} {{\n{proxy}}}\n"));
-        if secure {
-            file.push_str(&format!("\nhttps://{name} {{\n{tls}{proxy}}}\n"));
-        }
+    for (name, proxy) in [(hub, proxy(false)), (bootstrap, proxy(true))] {
+        file.push_str(&format!(
+            "\nhttp://{name} {{\n{plain}{PRIVATE}{proxy}}}\n\
+             \nhttps://{name} {{\n{certificates}{PRIVATE}{proxy}}}\n"
+        ));
     }
+    let proxy = proxy(true);
+    file.push_str(&format!("\nhttp://{unsecure} {{\n{PRIVATE}{proxy}}}\n"));
     file
 }
+
+/// What no site shows.
+const PRIVATE: &str = "\t# Only the operator's business.\n\
+                       \t@private path /metrics\n\
+                       \trespond @private 404\n";
 
 /// What every site does.
 fn proxy(backends: &[String]) -> String {
@@ -149,10 +174,7 @@ fn proxy(backends: &[String]) -> String {
         _ => "\t\thealth_uri /healthz\n\t\thealth_interval 5s\n\t\thealth_timeout 5s\n",
     };
     format!(
-        "\t# Only the operator's business.\n\
-         \t@private path /metrics\n\
-         \trespond @private 404\n\
-         \treverse_proxy {} {{\n\
+        "\treverse_proxy {} {{\n\
          \t\tflush_interval -1\n\
          \t\t# A mirror that restarts is waited for.\n\
          \t\tlb_try_duration 5s\n{health}\

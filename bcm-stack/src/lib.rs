@@ -14,7 +14,11 @@
 //! # Ok::<(), bcm_stack::domain::InvalidDomain>(())
 //! ```
 
+mod address;
+#[cfg(feature = "authority")]
+pub mod authority;
 pub mod caddy;
 pub mod dns;
 pub mod domain;
+pub mod haproxy;
 pub mod render;

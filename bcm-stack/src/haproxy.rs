@@ -1,0 +1,133 @@
+//! HAProxy in front of the 0-db servers of several replicas: what Caddy is for HTTP.
+
+use crate::address::is_address;
+
+/// The port that nodes get blocks from.
+pub const ZDB_PORT: u16 = 9900;
+
+/// Where HAProxy listens and leads to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ZdbFront {
+    /// The port that it listens on, of all addresses of both kinds. See [`ZDB_PORT`].
+    pub port: u16,
+    /// The replicas' 0-db servers, each `HOST:PORT`, as they are reached from every front.
+    pub backends: Vec<String>,
+}
+
+/// A front cannot be written into HAProxy's file.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum InvalidZdbFront {
+    /// There is nothing that it could lead to.
+    #[error("a front was given no 0-db server to lead to")]
+    NoBackend,
+    /// What should be an address and a port is not.
+    #[error(
+        "{0:?} is not HOST:PORT; an IPv6 address belongs in brackets, as in [2001:db8::1]:9900"
+    )]
+    Address(String),
+}
+
+/// The file that HAProxy 2.6 and later reads, for the service as Debian packages it.
+///
+/// A connection goes to the server that has the fewest. A server that leaves `PING` unanswered twice is left
+/// out after 6 seconds at most, and its connections are ended, so that clients come again and get another;
+/// before that, one that refuses a connection costs its client a second. How long clients may be silent is the servers'
+/// own rule (15 minutes, where nothing else was said); here it is longer.
+///
+/// # Errors
+/// See [`InvalidZdbFront`].
+pub fn haproxy_cfg(front: &ZdbFront) -> Result<String, InvalidZdbFront> {
+    let ZdbFront { port, backends } = front;
+    if backends.is_empty() {
+        return Err(InvalidZdbFront::NoBackend);
+    }
+    let mut servers = String::new();
+    for (at, backend) in backends.iter().enumerate() {
+        if !is_address(backend) {
+            return Err(InvalidZdbFront::Address(backend.clone()));
+        }
+        servers.push_str(&format!("    server replica{} {backend}\n", at + 1));
+    }
+    Ok(format!(
+        "{BEGINNING}    bind :::{port} v4v6\n{REST}{servers}"
+    ))
+}
+
+const BEGINNING: &str = "\
+global
+    chroot /var/lib/haproxy
+    user haproxy
+    group haproxy
+    # What is open stays open when the file is read again, but not for days.
+    stats socket /run/haproxy/admin.sock mode 600 level admin expose-fd listeners
+    hard-stop-after 30m
+    maxconn 4000
+
+defaults
+    mode tcp
+    timeout connect 1s
+    timeout check 2s
+    # Nodes keep connections in pools; the server ends those that it finds too long silent.
+    timeout client 1h
+    timeout server 1h
+    timeout client-fin 30s
+    timeout server-fin 30s
+    # Those whose other end is gone without a word.
+    option clitcpka
+    option srvtcpka
+    # A server that cannot be connected to: the next one at once.
+    retries 3
+    option redispatch 1
+
+listen zdb
+";
+
+const REST: &str = r"    balance leastconn
+    option tcp-check
+    tcp-check connect
+    # PING, as the protocol has it: an array of one string.
+    tcp-check send *1\r\n$4\r\nPING\r\n
+    tcp-check expect string +PONG
+    default-server check inter 2s fastinter 500ms downinter 1s fall 2 rise 1 observe layer4 error-limit 1 on-error fastinter on-marked-down shutdown-sessions
+";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_server_is_asked_how_it_is_and_both_kinds_of_address_are_listened_on() {
+        let file = haproxy_cfg(&ZdbFront {
+            port: ZDB_PORT,
+            backends: vec!["10.0.0.1:9900".into(), "[2001:db8::2]:9900".into()],
+        })
+        .unwrap();
+        assert!(file.contains("\n    bind :::9900 v4v6\n"), "{file}");
+        assert!(
+            file.ends_with(
+                "\n    server replica1 10.0.0.1:9900\n    server replica2 [2001:db8::2]:9900\n"
+            ),
+            "{file}"
+        );
+        // What is said of servers in general has to come before them.
+        assert!(file.find("default-server check").unwrap() < file.find("server replica1").unwrap());
+        assert!(file.contains(r"tcp-check send *1\r\n$4\r\nPING\r\n"));
+    }
+
+    #[test]
+    fn what_is_no_address_gets_into_no_file() {
+        let cfg = |backends: &[&str]| {
+            haproxy_cfg(&ZdbFront {
+                port: ZDB_PORT,
+                backends: backends.iter().map(|text| (*text).to_owned()).collect(),
+            })
+        };
+        assert_eq!(cfg(&[]), Err(InvalidZdbFront::NoBackend));
+        let bad = "a:9900\n    server b:9900";
+        assert_eq!(
+            cfg(&["a:9900", bad]),
+            Err(InvalidZdbFront::Address(bad.to_owned()))
+        );
+    }
+}
