@@ -160,7 +160,9 @@ impl Client {
         self.call(Request::get(&[])).await
     }
 
-    pub(crate) fn project(&self) -> Option<&str> {
+    /// The project of [`in_project`](Self::in_project).
+    #[must_use]
+    pub fn project(&self) -> Option<&str> {
         self.project.as_deref()
     }
 

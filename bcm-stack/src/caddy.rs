@@ -128,36 +128,34 @@ fn file(names: &[String; 3], tls: &Tls, backends: &Backends) -> String {
         Tls::Internal => "\ttls internal\n".to_owned(),
         Tls::Files(files) => files.directive(),
     };
-    let sites = sites(names, &certificates, "", |bootstrap| {
-        proxy(if bootstrap {
-            &backends.bootstrap
-        } else {
-            &backends.hub
-        })
-    });
+    let [hub, bootstrap] = [&backends.hub, &backends.bootstrap].map(|all| proxy(all));
+    let sites = sites(names, &certificates, "", [Some(hub), Some(bootstrap)]);
     format!("{{\n\tadmin off\n{mail}}}\n\n{sites}")
 }
 
 /// The sites. `certificates` is what those with TLS say of it, `plain` what those say first that have TLS and
-/// answer without it; `proxy` makes what all of them do, for the Bootstrap or for the Hub.
+/// answer without it; `proxies` are what all of them do, for the Hub and for the Bootstrap. What there is
+/// none of has no sites.
 fn sites(
     [hub, bootstrap, unsecure]: &[String; 3],
     certificates: &str,
     plain: &str,
-    proxy: impl Fn(bool) -> String,
+    proxies: [Option<String>; 2],
 ) -> String {
     let mut file = format!(
         "# Whether this proxy runs.\n\
          http://127.0.0.1:{HEALTH_PORT} {{\n\tbind 127.0.0.1\n\trespond 200\n}}\n"
     );
-    for (name, proxy) in [(hub, proxy(false)), (bootstrap, proxy(true))] {
+    for (name, proxy) in [hub, bootstrap].into_iter().zip(&proxies) {
+        let Some(proxy) = proxy else { continue };
         file.push_str(&format!(
             "\nhttp://{name} {{\n{plain}{PRIVATE}{proxy}}}\n\
              \nhttps://{name} {{\n{certificates}{PRIVATE}{proxy}}}\n"
         ));
     }
-    let proxy = proxy(true);
-    file.push_str(&format!("\nhttp://{unsecure} {{\n{PRIVATE}{proxy}}}\n"));
+    if let [_, Some(proxy)] = &proxies {
+        file.push_str(&format!("\nhttp://{unsecure} {{\n{PRIVATE}{proxy}}}\n"));
+    }
     file
 }
 

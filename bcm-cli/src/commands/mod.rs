@@ -13,8 +13,6 @@ mod man;
 pub(crate) mod serving;
 mod ssh;
 mod stack;
-mod stack_bootstrap;
-mod stack_render;
 
 use crate::args::choices::Output;
 use crate::args::global::GlobalArgs;

@@ -6,9 +6,10 @@ use std::net::IpAddr;
 use bcm_stack::caddy::{CertificateFiles, InvalidPath, Mail, Tls};
 use bcm_stack::dns::is_public;
 use bcm_stack::domain::Domain;
+use bcm_stack::mirror::{Setting, Upstreams};
 use bcm_stack::render::{InvalidVariable, Variable};
 
-use super::key::{self, ALL};
+use super::key::{self, ALL, AnyKey, Key, Kind, Meta};
 use super::{Origin, Settings, SettingsError};
 use crate::args::choices::Certificates;
 
@@ -123,4 +124,72 @@ pub(crate) fn variables(settings: &Settings) -> Result<Vec<Variable>, InvalidVar
         })
         .map(|(meta, (texts, _))| Variable::new(&meta.variable(), &texts.join(",")))
         .collect()
+}
+
+/// Says what was typed for a setting.
+pub(crate) type Typed<'a> = &'a dyn Fn(&Meta) -> Option<Vec<String>>;
+
+/// The settings of both mirrors that somebody made, as a replica's `bcm.toml` has them. What was typed goes before
+/// the rest.
+pub(crate) fn made(settings: &Settings, typed: Typed<'_>) -> Vec<Setting> {
+    let mut made = Vec::new();
+    for key in ALL {
+        let meta = key.meta();
+        let of_a_mirror = ["hub.", "bootstrap."]
+            .iter()
+            .any(|section| meta.name.starts_with(section));
+        let texts = match (typed(meta), settings.texts(*key)) {
+            (Some(typed), _) => typed,
+            (None, (texts, origin)) if origin != Origin::Default => texts,
+            _ => continue,
+        };
+        if of_a_mirror {
+            made.push(Setting {
+                name: meta.name.to_owned(),
+                value: as_toml(meta.kind, &texts),
+            });
+        }
+    }
+    made
+}
+
+fn as_toml(kind: Kind, texts: &[String]) -> toml::Value {
+    let first = texts.first().cloned().unwrap_or_default();
+    match kind {
+        Kind::Texts => texts.to_vec().into(),
+        Kind::Count => first.parse::<i64>().map_or(first.into(), Into::into),
+        Kind::Switch => first.parse::<bool>().map_or(first.into(), Into::into),
+        Kind::Text | Kind::Share => first.into(),
+    }
+}
+
+/// Where the mirror gets what it has.
+///
+/// # Errors
+/// A setting is wrong.
+pub(crate) fn upstreams(settings: &Settings, typed: Typed<'_>) -> Result<Upstreams, SettingsError> {
+    fn texts<T: Clone>(
+        settings: &Settings,
+        typed: Typed<'_>,
+        key: &Key<T>,
+    ) -> Result<Vec<String>, SettingsError> {
+        // So that a wrong one is refused here rather than there.
+        settings.many(key, &[])?;
+        Ok(typed(key.meta()).unwrap_or_else(|| settings.texts(key).0))
+    }
+    let hub = texts(settings, typed, &key::UPSTREAM)?;
+    let mut zdb = texts(settings, typed, &key::UPSTREAM_ZDB)?;
+    if zdb.is_empty() {
+        // Replicas name theirs, so that the usual ones have to be named as well.
+        let hosts = hub.iter().filter_map(|url| {
+            let url = key::hub_url(url).ok()?;
+            Some(format!("zdb://{}:9900", url.host_str()?))
+        });
+        zdb = hosts.collect();
+    }
+    Ok(Upstreams {
+        hub,
+        zdb,
+        bootstrap: texts(settings, typed, &key::BOOTSTRAP_UPSTREAM)?,
+    })
 }

@@ -1,10 +1,12 @@
 //! Instances: containers and virtual machines.
 
+use serde_json::{Value, json};
+
 use crate::client::Client;
 use crate::error::{ApiError, LxdError};
 use crate::operation::OperationHandle;
 use crate::request::Request;
-use crate::types::{Instance, InstanceState, InstanceStatePut, InstancesPost};
+use crate::types::{Config, Devices, Instance, InstanceState, InstanceStatePut, InstancesPost};
 
 impl Client {
     /// The instances of this client's project.
@@ -57,6 +59,26 @@ impl Client {
         self.start(request).await
     }
 
+    /// Gives an instance these keys and devices of its own, instead of those that it has. Keys that the
+    /// engine keeps for itself (`volatile.*`, `image.*`) stay.
+    ///
+    /// # Errors
+    /// The call failed.
+    pub async fn update_instance(
+        &self,
+        name: &str,
+        config: &Config,
+        devices: &Devices,
+    ) -> Result<OperationHandle, LxdError> {
+        let now: Value = self
+            .call(Request::get(&["instances", name]).with_optional("project", self.project()))
+            .await?;
+        let put = replaced(&now, config, devices);
+        let request =
+            Request::put(&["instances", name], &put).with_optional("project", self.project());
+        self.start(request).await
+    }
+
     /// Starts, stops or freezes an instance.
     ///
     /// # Errors
@@ -104,6 +126,31 @@ impl Client {
             Err(error) => Err(error),
         }
     }
+}
+
+/// What `PUT /1.0/instances/NAME` takes, out of what `GET` gave.
+fn replaced(now: &Value, config: &Config, devices: &Devices) -> Value {
+    let kept = now.get("config").and_then(Value::as_object);
+    let mut all: serde_json::Map<String, Value> = kept
+        .into_iter()
+        .flatten()
+        .filter(|(key, _)| key.starts_with("volatile.") || key.starts_with("image."))
+        .map(|(key, value)| (key.clone(), value.clone()))
+        .collect();
+    all.extend(
+        config
+            .iter()
+            .map(|(key, value)| (key.clone(), value.as_str().into())),
+    );
+    let kept = |name: &str| now.get(name).cloned().unwrap_or_default();
+    json!({
+        "architecture": kept("architecture"),
+        "description": kept("description"),
+        "ephemeral": kept("ephemeral"),
+        "profiles": kept("profiles"),
+        "config": all,
+        "devices": devices,
+    })
 }
 
 /// LXD 5.0 tries to send a file without a name where a running container wrote nothing yet.

@@ -3,7 +3,7 @@
 use crate::client::Client;
 use crate::error::LxdError;
 use crate::request::Request;
-use crate::types::{StoragePool, StoragePoolsPost, StorageVolume, VolumesPost};
+use crate::types::{PoolRoom, StoragePool, StoragePoolsPost, StorageVolume, VolumesPost};
 
 impl Client {
     /// The storage pools.
@@ -26,6 +26,19 @@ impl Client {
     ) -> Result<StoragePool, LxdError> {
         self.call(Request::get(&["storage-pools", name]).with_optional("target", target))
             .await
+    }
+
+    /// How much room a pool has on the member `target`.
+    ///
+    /// # Errors
+    /// The call failed.
+    pub async fn storage_pool_room(
+        &self,
+        name: &str,
+        target: Option<&str>,
+    ) -> Result<PoolRoom, LxdError> {
+        let request = Request::get(&["storage-pools", name, "resources"]);
+        self.call(request.with_optional("target", target)).await
     }
 
     /// Makes a pool. In a cluster this takes one call for each member (with `target` and that

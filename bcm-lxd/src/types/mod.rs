@@ -27,7 +27,7 @@ pub use operation::Operation;
 pub use profile::{Profile, Project};
 pub use resources::{Cpu, Disk, Memory, Resources, Storage};
 pub use server::{Certificate, Environment, Server, ServerPatch, StorageDriver};
-pub use storage::{StoragePool, StoragePoolsPost, StorageVolume, VolumesPost};
+pub use storage::{PoolRoom, PoolSpace, StoragePool, StoragePoolsPost, StorageVolume, VolumesPost};
 
 use std::collections::BTreeMap;
 

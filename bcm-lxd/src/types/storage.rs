@@ -13,6 +13,24 @@ pub struct StoragePool {
     pub driver: String,
 }
 
+/// `GET /1.0/storage-pools/NAME/resources`.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+pub struct PoolRoom {
+    /// Its bytes.
+    #[serde(default)]
+    pub space: PoolSpace,
+}
+
+/// The bytes of a pool.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(default)]
+pub struct PoolSpace {
+    /// In use.
+    pub used: u64,
+    /// In all.
+    pub total: u64,
+}
+
 /// `POST /1.0/storage-pools`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct StoragePoolsPost {

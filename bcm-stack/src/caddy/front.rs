@@ -29,8 +29,8 @@ pub struct Front {
 #[non_exhaustive]
 pub enum InvalidFront {
     /// There is nothing that it could lead to.
-    #[error("a front was given no replica of the {0} to lead to")]
-    NoBackend(&'static str),
+    #[error("a front was given no replica to lead to")]
+    NoBackend,
     /// What should be an address and a port is not.
     #[error("{0:?} is not HOST:PORT; an IPv6 address belongs in brackets, as in [2001:db8::1]:80")]
     Address(String),
@@ -89,22 +89,17 @@ pub fn front_caddyfile(domain: &Domain, front: &Front) -> Result<String, Invalid
         }
         Tls::Files(files) => (files.directive(), String::new()),
     };
-    let sites = sites(&domain.names(), &certificates, &plain, |bootstrap| {
-        proxy(if bootstrap {
-            &backends.bootstrap
-        } else {
-            &backends.hub
-        })
-    });
+    // A Hub without a Bootstrap, or the other way round, is a stack too.
+    let proxies =
+        [&backends.hub, &backends.bootstrap].map(|all| (!all.is_empty()).then(|| proxy(all)));
+    let sites = sites(&domain.names(), &certificates, &plain, proxies);
     Ok(format!("{{\n{global}}}\n\n{sites}"))
 }
 
 fn check(front: &Front) -> Result<(), InvalidFront> {
     let Backends { hub, bootstrap } = &front.backends;
-    for (what, backends) in [("Hub", hub), ("Bootstrap", bootstrap)] {
-        if backends.is_empty() {
-            return Err(InvalidFront::NoBackend(what));
-        }
+    if hub.is_empty() && bootstrap.is_empty() {
+        return Err(InvalidFront::NoBackend);
     }
     let addresses = hub.iter().chain(bootstrap).chain(&front.others);
     if let Some(bad) = addresses.into_iter().find(|text| !is_address(text)) {
@@ -302,16 +297,26 @@ mod tests {
     }
 
     #[test]
+    fn a_hub_alone_has_the_hubs_names_alone() {
+        let mut front = front();
+        front.backends.bootstrap.clear();
+        let text = file(&front);
+        assert!(text.contains("http://hub.example.test {"));
+        assert!(!text.contains("bootstrap.example.test"), "{text}");
+    }
+
+    #[test]
     fn what_means_something_to_caddy_gets_into_no_file() {
         let refused = |change: fn(&mut Front)| {
             let mut front = front();
             change(&mut front);
             front_caddyfile(&Domain::new("example.test").unwrap(), &front).unwrap_err()
         };
-        assert_eq!(
-            refused(|front| front.backends.bootstrap.clear()),
-            InvalidFront::NoBackend("Bootstrap")
-        );
+        let nothing = refused(|front| {
+            front.backends.hub.clear();
+            front.backends.bootstrap.clear();
+        });
+        assert_eq!(nothing, InvalidFront::NoBackend);
         for change in [
             (|front| front.backends.hub.push("a:80 }".into())) as fn(&mut Front),
             |front| front.others.push("2001:db8::2:80".into()),

@@ -6,6 +6,7 @@ mod environment;
 mod folder;
 mod options;
 mod systemd;
+pub(crate) mod unit;
 mod write;
 
 pub use self::compose::{BaseImage, DEFAULT_BASE, InvalidImage, compose};

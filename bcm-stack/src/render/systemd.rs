@@ -1,12 +1,16 @@
 //! Units for a plain host with systemd.
 
 use super::environment;
+use super::unit;
 use super::{RenderOptions, RenderedFile, filled};
 use crate::caddy::{self, Backends};
 
 /// The ports on the host. Hub and Bootstrap are reached through Caddy.
 const HUB: &str = "127.0.0.1:8080";
 const BOOTSTRAP: &str = "127.0.0.1:8081";
+
+/// Where the units find the mirror's settings.
+const VARIABLES: &str = "EnvironmentFile=/etc/bcm/bcm.env\n";
 
 /// The units and what goes with them.
 #[must_use]
@@ -23,32 +27,26 @@ pub fn systemd(options: &RenderOptions) -> Vec<RenderedFile> {
         environment::boot_url(domain),
         environment::bootstrap_upstream(&options.set),
     ];
-    let words = [
-        ("DOMAIN", domain.as_str()),
-        ("FOLDER", options.folder.as_str()),
-    ];
+    let folder = options.folder.as_str();
+    let words = [("DOMAIN", domain.as_str()), ("FOLDER", folder)];
     let file = |name, about, template| RenderedFile::new(name, about, filled(template, &words));
     vec![
-        file(
+        RenderedFile::new(
             "bcm.service",
             "syncs and serves",
-            include_str!("templates/bcm.service"),
+            unit::service("/usr/local/bin/bcm stack start --here", VARIABLES, folder),
         ),
-        file(
+        RenderedFile::new(
             "bcm-gc.service",
             "gives back what nothing needs",
-            include_str!("templates/bcm-gc.service"),
+            unit::gc_service("/usr/local/bin/bcm hub gc", VARIABLES, folder),
         ),
-        file(
+        RenderedFile::new(
             "bcm-gc.timer",
             "does so every week",
-            include_str!("templates/bcm-gc.timer"),
+            unit::GC_TIMER.to_owned(),
         ),
-        file(
-            "bcm.sysusers",
-            "the mirror's user",
-            include_str!("templates/bcm.sysusers"),
-        ),
+        RenderedFile::new("bcm.sysusers", "the mirror's user", unit::sysusers(folder)),
         RenderedFile::new(
             "bcm.env",
             "the mirror's settings",

@@ -55,6 +55,24 @@ pub(super) fn machines(args: &SpecArgs) -> Result<SpecArgs, Failure> {
     Ok(args)
 }
 
+/// Asks for `word` to be typed before `what` is done, unless `agreed` says so already.
+pub(in crate::commands) fn confirm(agreed: bool, what: &str, word: &str) -> Result<(), Failure> {
+    if agreed {
+        return Ok(());
+    }
+    if !io::stdin().is_terminal() {
+        return Err(
+            Failure::usage(format!("{what}; nobody is there to confirm it"))
+                .with_hint("give --yes if that is what you want"),
+        );
+    }
+    if line(&format!("{what}.\nType {word} to go on: "))? == word {
+        Ok(())
+    } else {
+        Err(Failure::usage("not confirmed; nothing was done"))
+    }
+}
+
 /// Asks whether to go on.
 pub(super) fn go_on() -> Result<bool, Failure> {
     let answer = line("Go on? [y/N] ")?;

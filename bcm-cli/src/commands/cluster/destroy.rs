@@ -1,6 +1,6 @@
 //! `bcm cluster destroy`, `clear` and `recover`: what asks first.
 
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, Write};
 
 use bcm_lxd::cluster::{
     Destroyed, PROJECT, RecoverError, Recovered, Survivor, Working, clear_machine, clear_project,
@@ -17,24 +17,6 @@ use crate::exit_code::ExitCode;
 use crate::interrupt::{self, Words};
 use crate::printer::Show;
 use crate::registry::{Known, RegistryError};
-
-/// Asks for `word` to be typed, unless that was taken care of with `--yes`.
-fn confirm(args: &ConfirmedCommand, what: &str, word: &str) -> Result<(), Failure> {
-    if args.yes {
-        return Ok(());
-    }
-    if !io::stdin().is_terminal() {
-        return Err(
-            Failure::usage(format!("{what}; nobody is there to confirm it"))
-                .with_hint("give --yes if that is what you want"),
-        );
-    }
-    if ask::line(&format!("{what}.\nType {word} to go on: "))? == word {
-        Ok(())
-    } else {
-        Err(Failure::usage("not confirmed; nothing was done"))
-    }
-}
 
 /// What `destroy` and `clear` answer.
 #[derive(Debug, Serialize)]
@@ -102,7 +84,7 @@ pub(super) async fn run(context: &Context, args: &DestroyCommand) -> Result<Exit
         "This destroys the cluster {} on {hosts} with all its data",
         chosen.name
     );
-    confirm(&args.confirmed, &what, &chosen.name)?;
+    ask::confirm(args.confirmed.yes, &what, &chosen.name)?;
     keep_log(context, "destroy");
     let cancel = interrupt::watch_saying(&context.reporter, WORDS).map_err(Failure::new)?;
     let machines = cancel.run_until_cancelled(chosen.machines(context)).await;
@@ -167,7 +149,7 @@ async fn clear_hosts(context: &Context, args: &DestroyCommand) -> Result<ExitCod
     } else {
         let what = format!("This clears {hosts} of what BCM installed, with all data");
         let word = known.as_ref().map_or(&args.host[0], |(name, _)| name);
-        confirm(&args.confirmed, &what, word)?;
+        ask::confirm(args.confirmed.yes, &what, word)?;
         keep_log(context, "destroy");
         let ssh_config = known
             .as_ref()
@@ -258,7 +240,7 @@ pub(super) async fn clear(context: &Context, args: &ConfirmedCommand) -> Result<
             "This removes everything that BCM runs on the cluster {}",
             chosen.name
         );
-        confirm(args, &what, &chosen.name)?;
+        ask::confirm(args.yes, &what, &chosen.name)?;
         keep_log(context, "clear");
         let cleared = async { clear_project(&client, PROJECT).await.map_err(Failure::new) };
         let left = "what was not removed yet is still there; the same command goes on";
@@ -349,7 +331,7 @@ pub(super) async fn recover(
         for survivor in &answer.survivors {
             context.reporter.say(&survivor.to_string());
         }
-        confirm(args, &what, &chosen.name)?;
+        ask::confirm(args.yes, &what, &chosen.name)?;
         keep_log(context, "recover");
         // Bounded by its own deadline; half of it would be worse than all of it.
         let _ignored = interrupt::watch_saying(&context.reporter, RECOVER).map_err(Failure::new)?;

@@ -1,6 +1,6 @@
 //! `bcm cluster`.
 
-mod ask;
+pub(super) mod ask;
 mod create;
 mod destroy;
 mod known;
@@ -39,7 +39,7 @@ pub(super) fn run(context: &Context, command: &ClusterCommand) -> Result<ExitCod
 }
 
 /// Keeps a log of what `command` does from here on.
-fn keep_log(context: &Context, command: &str) {
+pub(super) fn keep_log(context: &Context, command: &str) {
     let folder = context.settings.environment().state_folder();
     match RunLog::begin(&folder, command) {
         Ok(log) => context.reporter.keep(log),
@@ -50,7 +50,7 @@ fn keep_log(context: &Context, command: &str) {
 }
 
 /// Says where the log is when a command ended with something to look into, and gives `code` back.
-fn with_log(context: &Context, code: ExitCode) -> ExitCode {
+pub(super) fn with_log(context: &Context, code: ExitCode) -> ExitCode {
     if code != ExitCode::Done
         && let Some(log) = context.reporter.log()
     {
@@ -63,7 +63,7 @@ fn with_log(context: &Context, code: ExitCode) -> ExitCode {
 
 /// Does `work`, which may be left at any moment, until it is done or the first signal comes.
 /// `left` says what is to be known then.
-async fn unless_interrupted<T>(
+pub(super) async fn unless_interrupted<T>(
     context: &Context,
     left: &str,
     work: impl Future<Output = Result<T, Failure>>,
@@ -86,15 +86,15 @@ fn registry(context: &Context) -> Result<Registry, Failure> {
 }
 
 /// The cluster that a command is about.
-struct Chosen {
+pub(super) struct Chosen {
     registry: Registry,
-    name: String,
+    pub(super) name: String,
     known: Known,
     reach: Reach,
 }
 
 impl Chosen {
-    fn new(context: &Context, args: &ReachArgs) -> Result<Self, Failure> {
+    pub(super) fn new(context: &Context, args: &ReachArgs) -> Result<Self, Failure> {
         let registry = registry(context)?;
         let (name, known) = registry.find(args.cluster.as_deref())?;
         let (name, known) = (name.to_owned(), known.clone());
@@ -108,28 +108,48 @@ impl Chosen {
     }
 
     /// Its machines, or why each cannot be reached.
-    async fn machines(&self, context: &Context) -> Vec<(String, Result<Machine, ReachError>)> {
+    pub(super) async fn machines(
+        &self,
+        context: &Context,
+    ) -> Vec<(String, Result<Machine, ReachError>)> {
         self.reach.all(context, &self.known.hosts).await
     }
 
     /// A client of the first member that answers.
     async fn client(&self, context: &Context) -> Result<Client, Failure> {
+        let mut machines = Vec::new();
         let mut last = None;
-        for (host, machine) in self.machines(context).await {
-            let machine = match machine {
-                Ok(machine) => machine,
+        for (_, machine) in self.machines(context).await {
+            match machine {
+                Ok(machine) => machines.push(machine),
                 Err(error) => {
                     context.reporter.warn(&error.to_string());
                     last = Some(Failure::new(error));
-                    continue;
                 }
-            };
+            }
+        }
+        match (machines.is_empty(), last) {
+            (true, Some(failure)) => Err(failure),
+            _ => self.client_of(context, &machines).await,
+        }
+    }
+
+    /// A client of the first of `machines` whose engine answers.
+    pub(super) async fn client_of(
+        &self,
+        context: &Context,
+        machines: &[Machine],
+    ) -> Result<Client, Failure> {
+        let mut last = None;
+        for machine in machines {
             let options = bcm_lxd::ClientOptions::default();
             match machine.engine(self.known.engine, options).await {
                 Ok(Some(client)) => return Ok(client),
-                Ok(None) => context
-                    .reporter
-                    .warn(&format!("{host}: {} does not run there", self.known.engine)),
+                Ok(None) => context.reporter.warn(&format!(
+                    "{}: {} does not run there",
+                    machine.host(),
+                    self.known.engine
+                )),
                 Err(error) => {
                     context.reporter.warn(&error.to_string());
                     last = Some(Failure::new(error));

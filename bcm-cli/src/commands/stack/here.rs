@@ -1,4 +1,4 @@
-//! `bcm stack`.
+//! `bcm stack start --here`.
 
 use std::io::{self, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
@@ -16,17 +16,17 @@ use serde::Serialize;
 use tempfile::TempDir;
 use tokio_util::sync::CancellationToken;
 
-use super::bootstrap::sync::Synced as KernelsSynced;
-use super::hub::follow::follow;
-use super::hub::sync::{Synced, exit_code, failure};
-use super::hub::verify::{show_report, verify};
-use super::serving::{Addresses, Serving};
-use super::stack_bootstrap::{Bootstrap, BootstrapParts};
-use super::{Context, block_on};
+use super::bootstrap::{Bootstrap, BootstrapParts};
 use crate::args::bootstrap::ServeCommand as KernelServe;
 use crate::args::bootstrap::sync::SyncArgs as KernelArgs;
 use crate::args::hub::ServeArgs;
-use crate::args::stack::{StackCommand, StartCommand};
+use crate::args::stack::StartCommand;
+use crate::commands::Context;
+use crate::commands::bootstrap::sync::Synced as KernelsSynced;
+use crate::commands::hub::follow::follow;
+use crate::commands::hub::sync::{Synced, exit_code, failure};
+use crate::commands::hub::verify::{show_report, verify};
+use crate::commands::serving::{Addresses, Serving};
 use crate::demo::bootstrap::BootstrapOrigin;
 use crate::demo::{self, Origin};
 use crate::diagnostics::Failure;
@@ -38,18 +38,6 @@ use crate::settings;
 use crate::settings::serve::ServeSettings;
 use crate::settings::store::StoreSettings;
 use crate::settings::value::Listen;
-
-/// Carries out `bcm stack …`.
-pub(super) fn run(context: &Context, command: &StackCommand) -> Result<ExitCode, Failure> {
-    match command {
-        StackCommand::Start(args) if !args.here => Err(Failure::usage(
-            "starting the stack on a cluster is not there yet",
-        )
-        .with_hint("`bcm stack start --here` runs it on this machine, in this process")),
-        StackCommand::Start(args) => block_on(start(context, args)),
-        StackCommand::Render(command) => super::stack_render::run(context, command),
-    }
-}
 
 /// What a start did.
 #[derive(Debug, Serialize)]
@@ -91,7 +79,8 @@ struct Parts {
     _temporary: Option<TempDir>,
 }
 
-async fn start(context: &Context, args: &StartCommand) -> Result<ExitCode, Failure> {
+/// Syncs and serves in this process.
+pub(super) async fn start(context: &Context, args: &StartCommand) -> Result<ExitCode, Failure> {
     let cancel = interrupt::watch(&context.reporter).map_err(Failure::new)?;
     let parts = match args.demo {
         true => demo_parts(context, args, &cancel)
@@ -266,8 +255,8 @@ fn real_parts(context: &Context, args: &StartCommand) -> Result<Parts, Failure> 
     let usual_hub = settings
         .many(&settings::key::UPSTREAM, &args.sync.upstream)?
         .1;
-    let takes_part =
-        usual_hub == settings::Origin::Default || settings::bootstrap::is_named(settings);
+    let takes_part = !args.without_bootstrap
+        && (usual_hub == settings::Origin::Default || settings::bootstrap::is_named(settings));
     let bootstrap = takes_part
         .then(|| bootstrap_parts(settings, &data, &args.bootstrap_http))
         .transpose()?;

@@ -9,8 +9,8 @@ use serde::Serialize;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-use super::Context;
-use super::bootstrap::sync::{Synced, exit_code, failure, follow};
+use crate::commands::Context;
+use crate::commands::bootstrap::sync::{Synced, exit_code, failure, follow};
 use crate::demo::bootstrap::BootstrapOrigin;
 use crate::diagnostics::Failure;
 use crate::exit_code::ExitCode;

@@ -9,8 +9,8 @@ use bcm_stack::render::{
 };
 use serde::Serialize;
 
-use super::Context;
 use crate::args::stack::{ComposeCommand, RenderArgs, RenderCommand, SystemdCommand};
+use crate::commands::Context;
 use crate::diagnostics::Failure;
 use crate::exit_code::ExitCode;
 use crate::printer::{Show, table};

@@ -1,0 +1,200 @@
+//! What BCM's own stacks are made of: the program, settings, certificates.
+
+use std::fs;
+use std::path::Path;
+use std::time::SystemTime;
+
+use bcm_lxd::Client;
+use bcm_stack::authority::Root;
+use bcm_stack::caddy::Tls;
+use bcm_stack::deploy::Seen;
+use bcm_stack::manifest::Manifest;
+use bcm_stack::mirror::MirrorFiles;
+
+use crate::args;
+use crate::args::stack::DeployArgs;
+use crate::commands::Context;
+use crate::diagnostics::Failure;
+use crate::exit_code::ExitCode;
+use crate::settings::key::Meta;
+use crate::settings::stack::{CertificatesError, domain, made, tls, upstreams, uses_files};
+
+/// A file that was named cannot be used.
+#[derive(Debug, thiserror::Error)]
+enum FileError {
+    /// It cannot be read.
+    #[error("could not read {path}")]
+    Read {
+        path: String,
+        source: std::io::Error,
+    },
+    /// It is no program for the members.
+    #[error("{path} is a program for {is}; the members are {members}")]
+    Architecture {
+        path: String,
+        is: String,
+        members: String,
+    },
+}
+
+fn read(context: &Context, path: &Path) -> Result<Vec<u8>, Failure> {
+    let path = context.settings.environment().folder.join(path);
+    fs::read(&path).map_err(|source| {
+        Failure::new(FileError::Read {
+            path: path.display().to_string(),
+            source,
+        })
+    })
+}
+
+fn read_text(context: &Context, path: &Path) -> Result<String, Failure> {
+    Ok(String::from_utf8_lossy(&read(context, path)?).into_owned())
+}
+
+/// What was typed after `bcm stack start` for a setting of `bcm hub`.
+fn typed(meta: &Meta) -> Option<Vec<String>> {
+    // It was taken apart once before, without a mistake.
+    let matches = args::command().try_get_matches().ok()?;
+    let start = matches
+        .subcommand_matches("stack")?
+        .subcommand_matches("start")?;
+    if !meta.name.starts_with("hub.") {
+        return None;
+    }
+    let id = meta.flag.replace('-', "_");
+    start.try_contains_id(&id).ok()?;
+    let source = start.value_source(&id)?;
+    if source != clap::parser::ValueSource::CommandLine {
+        return None;
+    }
+    let texts = start.get_raw(&id)?;
+    Some(
+        texts
+            .map(|text| text.to_string_lossy().into_owned())
+            .collect(),
+    )
+}
+
+/// Whether the stack has parts of a mirror in it.
+pub(super) fn is_a_mirror(manifest: &Manifest) -> bool {
+    let kinds = manifest.instances.iter();
+    kinds.into_iter().any(|kind| {
+        kind.files.iter().any(|file| file.made.is_some())
+            || kind.units.iter().any(|unit| unit.made.is_some())
+    })
+}
+
+/// Gathers it. What fronts have as their root already stays.
+pub(super) async fn gather(
+    context: &Context,
+    args: &DeployArgs,
+    client: &Client,
+    seen: &Seen,
+) -> Result<MirrorFiles, Failure> {
+    let settings = &context.settings;
+    let domain = domain(settings, args.domain.as_ref())?;
+    let given = args.certificate.as_deref().zip(args.key.as_deref());
+    if given.is_some() && !uses_files(settings, args.certificates)? {
+        return Err(Failure::new(CertificatesError::Unused).with_code(ExitCode::Usage));
+    }
+    // In the instances, they are where the stack puts them.
+    let paths = given.map(|_| ("/etc/caddy/tls.pem", "/etc/caddy/tls.key"));
+    let tls = tls(settings, args.certificates, args.mail.as_ref(), paths)
+        .map_err(|error| Failure::new(error).with_code(ExitCode::Usage))?;
+    let given = match (&tls, given) {
+        (Tls::Files(_), Some((certificate, key))) => {
+            Some((read_text(context, certificate)?, read_text(context, key)?))
+        }
+        (Tls::Internal, _) => match present(client, seen).await {
+            Some(pair) => Some(pair),
+            None => {
+                let root = Root::new(&domain, SystemTime::now()).map_err(Failure::new)?;
+                Some((root.certificate, root.key.reveal().to_owned()))
+            }
+        },
+        _ => None,
+    };
+    let program = match &args.program {
+        Some(path) => path.clone(),
+        None => settings.environment().program.clone(),
+    };
+    let content = read(context, &program)?;
+    architecture(&program, &content, seen)?;
+    Ok(MirrorFiles {
+        program: content.into(),
+        domain,
+        tls,
+        given,
+        settings: made(settings, &typed),
+        upstreams: upstreams(settings, &typed)?,
+    })
+}
+
+/// The root that a front has.
+async fn present(client: &Client, seen: &Seen) -> Option<(String, String)> {
+    for name in seen
+        .found
+        .instances
+        .keys()
+        .filter(|name| name.contains("-front-"))
+    {
+        let text = async |path: &str| {
+            let bytes = client.read_file(name, path).await.ok()?;
+            String::from_utf8(bytes.to_vec())
+                .ok()
+                .filter(|text| text.contains("-----BEGIN"))
+        };
+        if let Some(certificate) = text("/etc/caddy/tls.pem").await
+            && let Some(key) = text("/etc/caddy/tls.key").await
+        {
+            return Some((certificate, key));
+        }
+    }
+    None
+}
+
+/// Refuses a program that members cannot run. What is no ELF file is left to be tried there.
+fn architecture(path: &Path, content: &[u8], seen: &Seen) -> Result<(), Failure> {
+    let Some(is) = machine_of(content) else {
+        return Ok(());
+    };
+    let other = seen.members.iter().find(|member| member.architecture != is);
+    match other {
+        None => Ok(()),
+        Some(member) => Err(Failure::new(FileError::Architecture {
+            path: path.display().to_string(),
+            is: is.to_owned(),
+            members: member.architecture.clone(),
+        })
+        .with_hint("give a `bcm` of theirs with --program FILE")
+        .with_code(ExitCode::Usage)),
+    }
+}
+
+/// The architecture that an ELF file says it is for: `e_machine` of its header.
+fn machine_of(content: &[u8]) -> Option<&'static str> {
+    let little = content.starts_with(b"\x7fELF") && content.get(5) == Some(&1);
+    let machine = u16::from_le_bytes(content.get(18..20)?.try_into().ok()?);
+    match (little, machine) {
+        (true, 62) => Some("x86_64"),
+        (true, 183) => Some("aarch64"),
+        (true, 243) => Some("riscv64"),
+        (true, 40) => Some("armv7l"),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_program_says_what_it_is_for() {
+        let mut header = b"\x7fELF\x02\x01\x01".to_vec();
+        header.resize(64, 0);
+        header[18] = 183;
+        assert_eq!(machine_of(&header), Some("aarch64"));
+        assert_eq!(machine_of(b"#!/bin/sh\necho this is no program"), None);
+        assert_eq!(machine_of(b""), None);
+    }
+}

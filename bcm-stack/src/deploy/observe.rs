@@ -1,0 +1,120 @@
+//! What there is of a stack.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+
+use bcm_lxd::Client;
+use bcm_lxd::types::{ClusterMember, StorageVolume};
+
+use super::DeployError;
+use crate::place::{Existing, Member};
+use crate::plan::Found;
+use crate::wanted::{KIND_KEY, NUMBER_KEY, STACK_KEY};
+
+/// What was seen of a stack.
+#[derive(Debug, Clone, Default)]
+pub struct Seen {
+    /// The cluster's members.
+    pub members: Vec<Member>,
+    /// The stack's instances, as placing takes them.
+    pub existing: Vec<Existing>,
+    /// Its instances and volumes, as planning takes them.
+    pub found: Found,
+}
+
+/// Looks at the stack `name`, with a client in its project. Its volumes are in `pool`.
+///
+/// # Errors
+/// The cluster cannot be asked.
+pub async fn observe(client: &Client, name: &str, pool: &str) -> Result<Seen, DeployError> {
+    let members = members(client).await?;
+    let mut existing = Vec::new();
+    let mut instances = BTreeMap::new();
+    for instance in client.instances().await? {
+        if instance.config.get(STACK_KEY).map(String::as_str) != Some(name) {
+            continue;
+        }
+        let number = instance.config.get(NUMBER_KEY);
+        if let Some(kind) = instance.config.get(KIND_KEY)
+            && let Some(number) = number.and_then(|number| number.parse().ok())
+        {
+            existing.push(Existing {
+                kind: kind.clone(),
+                number,
+                member: instance.location.clone(),
+            });
+        }
+        instances.insert(instance.name.clone(), instance);
+    }
+    let volumes = volumes_of(client, name, pool).await?;
+    Ok(Seen {
+        members,
+        existing,
+        found: Found {
+            instances,
+            volumes: volumes.into_iter().map(|volume| volume.name).collect(),
+        },
+    })
+}
+
+/// The volumes of the stack `name` in `pool`.
+///
+/// # Errors
+/// The cluster cannot be asked.
+pub async fn volumes_of(
+    client: &Client,
+    name: &str,
+    pool: &str,
+) -> Result<Vec<StorageVolume>, DeployError> {
+    let mut volumes = client.volumes(pool).await?;
+    volumes.retain(|volume| {
+        let project = client
+            .project()
+            .is_none_or(|project| volume.project == project);
+        let stack = volume
+            .config
+            .get(STACK_KEY)
+            .is_some_and(|stack| stack == name);
+        volume.kind == "custom" && project && stack
+    });
+    Ok(volumes)
+}
+
+/// The members, by name.
+///
+/// # Errors
+/// The cluster cannot be asked.
+pub async fn members(client: &Client) -> Result<Vec<Member>, DeployError> {
+    let members = client.cluster_members().await?;
+    let mut members: Vec<Member> = members.iter().filter_map(member).collect();
+    members.sort_by(|a, b| a.name.cmp(&b.name));
+    Ok(members)
+}
+
+fn member(member: &ClusterMember) -> Option<Member> {
+    Some(Member {
+        name: member.server_name.clone(),
+        address: address(&member.url)?,
+        failure_domain: member.failure_domain.clone(),
+        architecture: member.architecture.clone(),
+        online: member.status.eq_ignore_ascii_case("online"),
+    })
+}
+
+/// The address in `https://ADDRESS:PORT`.
+fn address(url: &str) -> Option<IpAddr> {
+    let (host, _) = url.strip_prefix("https://")?.rsplit_once(':')?;
+    host.trim_matches(['[', ']']).parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_members_address_is_in_its_url() {
+        assert_eq!(address("https://10.0.0.7:8443"), "10.0.0.7".parse().ok());
+        assert_eq!(address("https://[fd00::7]:8443"), "fd00::7".parse().ok());
+        assert_eq!(address("https://name:8443"), None);
+    }
+}

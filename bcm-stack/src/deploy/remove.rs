@@ -1,0 +1,121 @@
+//! Stops a stack, and takes it away.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use bcm_core::progress::{Level, SharedProgress};
+use bcm_lxd::Client;
+use bcm_lxd::types::{InstanceAction, InstanceStatePut};
+use serde::Serialize;
+
+use super::DeployError;
+use super::observe::{Seen, volumes_of};
+
+/// How long one operation may take.
+const LIMIT: Duration = Duration::from_secs(180);
+
+/// Seconds that an instance has to shut down before its power is cut.
+const SHUTDOWN: i64 = 60;
+
+/// What was taken away.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct Removed {
+    /// Instances that were stopped and removed.
+    pub instances: Vec<String>,
+    /// Volumes that were removed.
+    pub volumes: Vec<String>,
+    /// Volumes with data that stay.
+    pub kept: Vec<String>,
+    /// What is on members that do not answer, and stays until they do.
+    pub out_of_reach: Vec<String>,
+}
+
+/// Stops the instances of a stack. Says which were running.
+///
+/// # Errors
+/// One could not be stopped.
+pub async fn stop(client: &Client, seen: &Seen) -> Result<Vec<String>, DeployError> {
+    let mut stopped = Vec::new();
+    for instance in reachable(seen, &mut Vec::new()) {
+        if halt(client, &instance, seen).await? {
+            stopped.push(instance);
+        }
+    }
+    Ok(stopped)
+}
+
+/// Takes the instances of the stack `name` away; with `volumes`, its data too. Its volumes are in `pool`.
+///
+/// # Errors
+/// Something could not be removed; the same again goes on from there.
+pub async fn remove(
+    client: &Client,
+    name: &str,
+    seen: &Seen,
+    pool: &str,
+    volumes: bool,
+    progress: &SharedProgress,
+) -> Result<Removed, DeployError> {
+    let mut removed = Removed::default();
+    for instance in reachable(seen, &mut removed.out_of_reach) {
+        halt(client, &instance, seen).await?;
+        let deleting = client.delete_instance(&instance).await?;
+        deleting.wait(LIMIT).await?;
+        progress.note(Level::Info, &format!("removed {instance}"));
+        removed.instances.push(instance);
+    }
+    let online: BTreeSet<&str> = seen
+        .members
+        .iter()
+        .filter(|member| member.online)
+        .map(|member| member.name.as_str())
+        .collect();
+    for volume in volumes_of(client, name, pool).await? {
+        let member = Some(volume.location.as_str()).filter(|l| !matches!(*l, "" | "none"));
+        match member {
+            _ if !volumes => removed.kept.push(volume.name),
+            Some(member) if !online.contains(member) => removed.out_of_reach.push(volume.name),
+            member => {
+                client.delete_volume(pool, &volume.name, member).await?;
+                removed.volumes.push(volume.name);
+            }
+        }
+    }
+    Ok(removed)
+}
+
+/// The instances on members that answer.
+fn reachable(seen: &Seen, out_of_reach: &mut Vec<String>) -> Vec<String> {
+    let mut names = Vec::new();
+    for (name, instance) in &seen.found.instances {
+        let member = seen.members.iter().find(|m| m.name == instance.location);
+        match member.is_none_or(|member| member.online) {
+            true => names.push(name.clone()),
+            false => out_of_reach.push(name.clone()),
+        }
+    }
+    names
+}
+
+async fn halt(client: &Client, instance: &str, seen: &Seen) -> Result<bool, DeployError> {
+    let status = seen
+        .found
+        .instances
+        .get(instance)
+        .map(|i| i.status.as_str());
+    if status == Some("Stopped") {
+        return Ok(false);
+    }
+    let put = |force| InstanceStatePut {
+        action: InstanceAction::Stop,
+        timeout: if force { -1 } else { SHUTDOWN },
+        force,
+    };
+    let asked = client.set_instance_state(instance, &put(false)).await?;
+    if asked.wait(LIMIT).await.is_err() {
+        // One that does not listen.
+        let forced = client.set_instance_state(instance, &put(true)).await?;
+        forced.wait(LIMIT).await?;
+    }
+    Ok(true)
+}
