@@ -135,7 +135,7 @@ pub fn place(
             .iter()
             .filter(|member| alone.is_none_or(|alone| alone.name == member.name))
             .collect();
-        let wanted = wanted(kind, &candidates, &domains, scale);
+        let wanted = wanted(kind, &candidates, &domains, &there, scale);
         let kept = there.len().min(wanted);
         let (kept, surplus) = there.split_at(kept);
         let name = |e: &&Existing| instance_name(&manifest.name, &kind.name, e.number);
@@ -204,14 +204,22 @@ impl<'a> Domains<'a> {
     }
 }
 
-fn wanted(kind: &Kind, members: &[&Member], domains: &Domains<'_>, scale: Scale) -> usize {
-    let online = || members.iter().filter(|m| m.online);
+fn wanted(
+    kind: &Kind,
+    members: &[&Member],
+    domains: &Domains<'_>,
+    there: &[&Existing],
+    scale: Scale,
+) -> usize {
+    // A domain that does not answer counts as long as there is a replica in it, which comes back.
+    let holds = |member: &Member| there.iter().any(|e| e.member == member.name);
+    let counted = || members.iter().filter(|m| m.online || holds(m));
     match (scale, kind.replicas) {
         (Scale::Standalone, _) => 1,
         (_, Replicas::Count(count)) => count,
         (_, Replicas::By(Spread::Members)) => members.len(),
         (_, Replicas::By(Spread::Domains) | Replicas::Default) => {
-            let domains: BTreeSet<&str> = online().map(|m| domains.of(&m.name)).collect();
+            let domains: BTreeSet<&str> = counted().map(|m| domains.of(&m.name)).collect();
             domains.len().min(kind.at_most)
         }
     }
@@ -328,7 +336,11 @@ mod tests {
             .of("web")
             .map(|r| (r.number, r.member.as_str(), r.online))
             .collect();
-        assert_eq!(web, [(1, "node3", true), (2, "node2", false)]);
+        assert_eq!(
+            web,
+            [(1, "node3", true), (2, "node2", false), (3, "node1", true)]
+        );
+        assert_eq!(all.surplus, [""; 0]);
     }
 
     #[test]

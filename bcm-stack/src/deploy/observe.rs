@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use bcm_lxd::Client;
-use bcm_lxd::types::{ClusterMember, StorageVolume};
+use bcm_lxd::types::{ClusterMember, Instance, StorageVolume};
 
 use super::DeployError;
 use crate::place::{Existing, Member};
@@ -31,19 +31,14 @@ pub async fn observe(client: &Client, name: &str, pool: &str) -> Result<Seen, De
     let mut existing = Vec::new();
     let mut instances = BTreeMap::new();
     for instance in client.instances().await? {
-        if instance.config.get(STACK_KEY).map(String::as_str) != Some(name) {
+        let Some((kind, number)) = whose(&instance, name, &members) else {
             continue;
-        }
-        let number = instance.config.get(NUMBER_KEY);
-        if let Some(kind) = instance.config.get(KIND_KEY)
-            && let Some(number) = number.and_then(|number| number.parse().ok())
-        {
-            existing.push(Existing {
-                kind: kind.clone(),
-                number,
-                member: instance.location.clone(),
-            });
-        }
+        };
+        existing.push(Existing {
+            kind,
+            number,
+            member: instance.location.clone(),
+        });
         instances.insert(instance.name.clone(), instance);
     }
     let volumes = volumes_of(client, name, pool).await?;
@@ -55,6 +50,26 @@ pub async fn observe(client: &Client, name: &str, pool: &str) -> Result<Seen, De
             volumes: volumes.into_iter().map(|volume| volume.name).collect(),
         },
     })
+}
+
+/// The kind and number of an instance of the stack `name`; `None` where it is none of it.
+///
+/// Of an instance on a member that does not answer, an engine knows the name and nothing else.
+fn whose(instance: &Instance, name: &str, members: &[Member]) -> Option<(String, u32)> {
+    if let Some(stack) = instance.config.get(STACK_KEY) {
+        let number = instance.config.get(NUMBER_KEY)?.parse().ok()?;
+        let kind = instance.config.get(KIND_KEY)?.clone();
+        return (stack == name).then_some((kind, number));
+    }
+    let member = members.iter().find(|member| member.name == instance.location)?;
+    if member.online || !instance.config.is_empty() {
+        return None;
+    }
+    let rest = instance.name.strip_prefix(name)?.strip_prefix('-')?;
+    match rest.rsplit_once('-') {
+        None => Some((name.to_owned(), rest.parse().ok()?)),
+        Some((kind, number)) => Some((kind.to_owned(), number.parse().ok()?)),
+    }
 }
 
 /// The volumes of the stack `name` in `pool`.
@@ -110,6 +125,31 @@ fn address(url: &str) -> Option<IpAddr> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn instances_that_cannot_be_asked_are_known_by_their_names() {
+        let member = |name: &str, online| Member {
+            name: name.to_owned(),
+            address: [10, 0, 0, 1].into(),
+            failure_domain: "default".to_owned(),
+            architecture: "x86_64".to_owned(),
+            online,
+        };
+        let members = [member("up", true), member("down", false)];
+        let whose = |name: &str, location: &str| {
+            let instance = Instance {
+                name: name.to_owned(),
+                location: location.to_owned(),
+                ..Instance::default()
+            };
+            whose(&instance, "mirror", &members)
+        };
+        assert_eq!(whose("mirror-2", "down"), Some(("mirror".to_owned(), 2)));
+        assert_eq!(whose("mirror-front-1", "down"), Some(("front".to_owned(), 1)));
+        assert_eq!(whose("mirror-2", "up"), None);
+        assert_eq!(whose("mirrors-2", "down"), None);
+        assert_eq!(whose("other", "down"), None);
+    }
 
     #[test]
     fn a_members_address_is_in_its_url() {
