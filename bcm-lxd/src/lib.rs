@@ -28,6 +28,7 @@ mod error;
 mod events;
 mod flavour;
 pub mod host;
+pub mod image;
 mod operation;
 mod request;
 mod response;

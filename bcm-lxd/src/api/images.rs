@@ -82,6 +82,19 @@ impl Client {
         .await
     }
 
+    /// Lets a name lead to another image.
+    ///
+    /// # Errors
+    /// The call failed.
+    pub async fn move_image_alias(&self, alias: &str, fingerprint: &str) -> Result<(), LxdError> {
+        let body = json!({ "target": fingerprint, "description": "" });
+        self.call_empty(
+            Request::put(&["images", "aliases", alias], &body)
+                .with_optional("project", self.project()),
+        )
+        .await
+    }
+
     /// Removes an image and its names.
     ///
     /// # Errors

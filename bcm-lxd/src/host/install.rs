@@ -31,7 +31,7 @@ pub enum InstallError {
 const LIMIT: Duration = Duration::from_secs(15 * 60);
 
 /// The functions that both scripts use.
-pub(super) const PACKAGES: &str = include_str!("packages.sh");
+pub(crate) const PACKAGES: &str = include_str!("packages.sh");
 const APT_INSTALL: &str = concat!(include_str!("packages.sh"), include_str!("apt-install.sh"));
 const SNAP_INSTALL: &str = include_str!("snap-install.sh");
 const REMOVE: &str = concat!(include_str!("packages.sh"), include_str!("remove.sh"));

@@ -15,6 +15,7 @@ pub use engine::{EnginePackages, engine_packages};
 pub use facts::{
     Address, BlockDevice, EngineFacts, HostFacts, Listener, Os, PackageState, SudoState,
 };
+pub(crate) use install::PACKAGES;
 pub use install::{InstallError, note_made, remove};
 pub(crate) use machine::run_ok;
 pub use machine::{Machine, MachineError};

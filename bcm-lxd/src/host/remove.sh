@@ -50,5 +50,5 @@ while read -r kind name; do
     bridge) [ -e "/sys/class/net/$name" ] && ip link delete "$name" ;;
     esac || true
 done <"$notes/made"
-rm -rf "$notes" /run/bcm-host.lock
+rm -rf "$notes" /run/bcm-host.lock /run/bcm-image.lock
 rmdir --ignore-fail-on-non-empty "${notes%/*}"

@@ -4,6 +4,7 @@
 //! Elsewhere every test is listed as ignored with what it needs. With `BCM_LAB=required` they have
 //! to run, and fail where they cannot; with `BCM_LAB=off` they are ignored anyway.
 
+mod built_image;
 mod cleanup;
 mod client;
 mod cluster;
@@ -36,6 +37,7 @@ fn tests() -> Vec<Test> {
         cluster::TESTS,
         engines::TESTS,
         client::TESTS,
+        built_image::TESTS,
     ]
     .concat()
 }
