@@ -1,10 +1,12 @@
 //! Sends requests.
 
+mod body;
+
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http_body_util::{BodyExt, Full, Limited};
+use http_body_util::{BodyExt, Limited};
 use hyper::header;
 use hyper::{Method, StatusCode};
 use hyper_util::rt::TokioIo;
@@ -14,7 +16,7 @@ use serde_json::Value;
 use crate::error::LxdError;
 use crate::flavour::Flavour;
 use crate::operation::OperationHandle;
-use crate::request::{Body, Request};
+use crate::request::Request;
 use crate::response::{Answer, NoAnswer, open};
 use crate::transport::{Connection, Transport};
 use crate::types::Server;
@@ -174,7 +176,7 @@ impl Client {
     /// The call failed, or began an operation.
     pub async fn call<T: DeserializeOwned>(&self, request: Request) -> Result<T, LxdError> {
         let call = request.call();
-        match self.answer(request).await? {
+        match self.answer(request, self.options.answer).await? {
             Answer::Sync(value) => self.decode(&call, value),
             Answer::Async(_) => Err(self.not_understood(&call, "it began an operation")),
         }
@@ -209,8 +211,17 @@ impl Client {
     /// The call failed. Some calls answer at once on one server and begin an operation on another;
     /// such an answer is an operation that is done.
     pub async fn start(&self, request: Request) -> Result<OperationHandle, LxdError> {
+        self.start_within(request, self.options.answer).await
+    }
+
+    /// The same for a request that carries so much that sending it may take `limit`.
+    pub(crate) async fn start_within(
+        &self,
+        request: Request,
+        limit: Duration,
+    ) -> Result<OperationHandle, LxdError> {
         let call = request.call();
-        Ok(match self.answer(request).await? {
+        Ok(match self.answer(request, limit).await? {
             Answer::Async(operation) => OperationHandle::new(self.clone(), call, *operation),
             Answer::Sync(_) => OperationHandle::done(self.clone(), call),
         })
@@ -221,6 +232,7 @@ impl Client {
     async fn sent(
         &self,
         request: Request,
+        limit: Duration,
     ) -> Result<(StatusCode, header::HeaderMap, Bytes), LxdError> {
         let mut tries_left = match request.method {
             Method::GET => READ_TRIES,
@@ -228,7 +240,7 @@ impl Client {
         };
         loop {
             tries_left -= 1;
-            match self.raw(request.clone(), self.options.answer).await {
+            match self.raw(request.clone(), limit).await {
                 Err(LxdError::Broken { .. }) if tries_left > 0 => {
                     tokio::time::sleep(READ_PAUSE).await;
                 }
@@ -237,9 +249,9 @@ impl Client {
         }
     }
 
-    async fn answer(&self, request: Request) -> Result<Answer, LxdError> {
+    async fn answer(&self, request: Request, limit: Duration) -> Result<Answer, LxdError> {
         let call = request.call();
-        let (status, _, body) = self.sent(request).await?;
+        let (status, _, body) = self.sent(request, limit).await?;
         open(status, &body).map_err(|no_answer| match no_answer {
             NoAnswer::Api(source) => LxdError::Api {
                 peer: self.peer().to_owned(),
@@ -326,21 +338,13 @@ impl Client {
         for (name, value) in &request.headers {
             builder = builder.header(*name, value);
         }
-        let (content_type, bytes) = match request.body {
-            Body::Empty => (None, Bytes::new()),
-            Body::Json(bytes) => (Some("application/json".to_owned()), bytes),
-            Body::Bytes(bytes) => (Some("application/octet-stream".to_owned()), bytes),
-            Body::Multipart(boundary, bytes) => (
-                Some(format!("multipart/form-data; boundary={boundary}")),
-                bytes,
-            ),
-        };
-        if let Some(content_type) = content_type {
-            builder = builder.header(header::CONTENT_TYPE, content_type);
+        let carried = body::open(request.body).await?;
+        if let Some(content_type) = carried.content_type {
+            builder = builder
+                .header(header::CONTENT_TYPE, content_type)
+                .header(header::CONTENT_LENGTH, carried.length);
         }
-        let message = builder
-            .body(Full::new(bytes))
-            .map_err(|e| broken(e.into()))?;
+        let message = builder.body(carried.bytes).map_err(|e| broken(e.into()))?;
         let response = sender
             .send_request(message)
             .await

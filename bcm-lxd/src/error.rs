@@ -1,6 +1,7 @@
 //! What can go wrong with a call.
 
 use std::io;
+use std::path::PathBuf;
 use std::time::Duration;
 
 /// A call failed.
@@ -55,6 +56,14 @@ pub enum LxdError {
         call: String,
         /// What is wrong with it.
         what: String,
+    },
+    /// A file that was to be sent could not be read.
+    #[error("could not read {} to send it", path.display())]
+    File {
+        /// The file, on this machine.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
     },
     /// A background operation failed.
     #[error("{peer}: {call}: the operation failed")]

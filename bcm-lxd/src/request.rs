@@ -1,5 +1,7 @@
 //! Requests as values: what to send, apart from sending it.
 
+use std::path::PathBuf;
+
 use bytes::Bytes;
 use hyper::Method;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
@@ -20,6 +22,8 @@ pub enum Body {
     Json(Bytes),
     /// Bytes of a file or an image.
     Bytes(Bytes),
+    /// A file of this machine, which is never in memory as a whole.
+    File(PathBuf),
     /// A form with files; the text separates its parts.
     Multipart(&'static str, Bytes),
 }
@@ -100,6 +104,13 @@ impl Request {
     #[must_use]
     pub fn with_bytes(mut self, bytes: Bytes) -> Self {
         self.body = Body::Bytes(bytes);
+        self
+    }
+
+    /// Carries the bytes of a file of this machine.
+    #[must_use]
+    pub fn with_file(mut self, path: impl Into<PathBuf>) -> Self {
+        self.body = Body::File(path.into());
         self
     }
 

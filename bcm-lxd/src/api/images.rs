@@ -1,11 +1,15 @@
 //! Images.
 
+use std::fmt;
+use std::path::Path;
+use std::time::Duration;
+
 use bytes::{BufMut, Bytes, BytesMut};
 use serde_json::json;
 
 use crate::client::Client;
 use crate::error::LxdError;
-use crate::operation::OperationHandle;
+use crate::operation::{OperationHandle, WaitError};
 use crate::request::Request;
 use crate::types::{Image, ImageAlias};
 
@@ -20,6 +24,49 @@ pub enum ImageFiles {
         metadata: Bytes,
         /// The root file system.
         rootfs: Bytes,
+    },
+}
+
+/// How long sending an image to the engine may take.
+pub const UPLOAD_LIMIT: Duration = Duration::from_secs(30 * 60);
+
+/// An image on a server that speaks simplestreams.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RemoteImage {
+    /// The server, such as `https://images.linuxcontainers.org`.
+    pub server: String,
+    /// What the server calls it, such as `debian/12`.
+    pub alias: String,
+}
+
+impl fmt::Display for RemoteImage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "{} of {}",
+            self.alias,
+            bcm_core::redact::url(&self.server)
+        )
+    }
+}
+
+/// The engine could not fetch an image.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum PullError {
+    /// It could not, or not in time.
+    #[error("the engine could not fetch the image {image}")]
+    Failed {
+        /// The image.
+        image: RemoteImage,
+        /// Its words.
+        source: WaitError,
+    },
+    /// It said that it has, and not what.
+    #[error("the engine fetched the image {image} and did not say which it is")]
+    NoFingerprint {
+        /// The image.
+        image: RemoteImage,
     },
 }
 
@@ -53,7 +100,8 @@ impl Client {
         }
     }
 
-    /// Imports an image; the operation's metadata has its `fingerprint`.
+    /// Imports an image; the operation's metadata has its `fingerprint`. Sending it may take
+    /// [`UPLOAD_LIMIT`].
     ///
     /// # Errors
     /// The call failed.
@@ -67,8 +115,73 @@ impl Client {
                 request.with_multipart(BOUNDARY, multipart(&metadata, &rootfs))
             }
         };
-        self.start(request.with_optional("project", self.project()))
-            .await
+        self.start_within(
+            request.with_optional("project", self.project()),
+            UPLOAD_LIMIT,
+        )
+        .await
+    }
+
+    /// Imports an image from a file of this machine: one tar archive with `metadata.yaml` and `rootfs/`,
+    /// compressed or not. The file is sent piece by piece, however large it is. Sending it may take
+    /// [`UPLOAD_LIMIT`].
+    ///
+    /// # Errors
+    /// The file cannot be read ([`LxdError::File`]), or the call failed.
+    pub async fn import_image_file(&self, path: &Path) -> Result<OperationHandle, LxdError> {
+        let request = Request::post(&["images"], &json!({}))
+            .with_file(path)
+            .with_header("X-LXD-filename", "image.tar");
+        self.start_within(
+            request.with_optional("project", self.project()),
+            UPLOAD_LIMIT,
+        )
+        .await
+    }
+
+    /// Lets the engine fetch an image from a server of images, and gives its fingerprint. Where the engine
+    /// has it already, nothing is fetched. After `limit` the engine is told to give up.
+    ///
+    /// # Errors
+    /// The engine cannot reach the server, finds no such image there, or took too long.
+    pub async fn pull_image(
+        &self,
+        image: &RemoteImage,
+        limit: Duration,
+    ) -> Result<String, PullError> {
+        let failed = |source| PullError::Failed {
+            image: image.clone(),
+            source,
+        };
+        let request = Request::post(
+            &["images"],
+            &json!({
+                "source": {
+                    "type": "image",
+                    "mode": "pull",
+                    "server": image.server,
+                    "protocol": "simplestreams",
+                    "alias": image.alias,
+                },
+            }),
+        )
+        .with_optional("project", self.project());
+        let operation = self.start(request).await.map_err(|e| failed(e.into()))?;
+        match operation.clone().wait(limit).await {
+            Ok(done) => match done.metadata["fingerprint"].as_str() {
+                Some(fingerprint) => Ok(fingerprint.to_owned()),
+                None => Err(PullError::NoFingerprint {
+                    image: image.clone(),
+                }),
+            },
+            Err(error) => {
+                if matches!(error, WaitError::Timeout(_)) {
+                    // What was waited for is the error, whether or not the engine listens.
+                    let _ = operation.cancel().await;
+                }
+                Err(failed(error))
+            }
+        }
     }
 
     /// Gives an image a name.
@@ -126,3 +239,6 @@ fn multipart(metadata: &[u8], rootfs: &[u8]) -> Bytes {
     body.put_slice(format!("--{BOUNDARY}--\r\n").as_bytes());
     body.freeze()
 }
+
+#[cfg(test)]
+mod tests;

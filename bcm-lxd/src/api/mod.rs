@@ -11,4 +11,4 @@ mod server;
 mod storage;
 
 pub use files::FileMeta;
-pub use images::ImageFiles;
+pub use images::{ImageFiles, PullError, RemoteImage, UPLOAD_LIMIT};

@@ -1,10 +1,15 @@
 //! The client of bcm-lxd and a real engine: every call that applications on a cluster need.
 
-use std::{future::Future, sync::Arc, time::Duration};
+use std::{
+    future::Future,
+    io::Write,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use bcm_lxd::{
     Client, ClientOptions, EventStream, Flavour, WaitError,
-    api::{FileMeta, ImageFiles},
+    api::{FileMeta, ImageFiles, RemoteImage},
     host::Machine as Reached,
     types::{
         Config, ImageAlias, InstanceAction, InstanceSource, InstanceStatePut, InstancesPost,
@@ -151,9 +156,9 @@ async fn projects_and_profiles(client: &Client) -> Result<Client, Failed> {
 
 /// Makes the image `tiny` of `image`, and gives its fingerprint.
 pub(crate) async fn import(inside: &Client, image: Vec<u8>) -> Result<String, Failed> {
-    let import = inside
-        .import_image(ImageFiles::Unified(image.into()))
-        .await?;
+    let mut file = tempfile::NamedTempFile::new()?;
+    file.write_all(&image)?;
+    let import = inside.import_image_file(file.path()).await?;
     let operation = import.wait(LIMIT).await?;
     let fingerprint = operation.metadata["fingerprint"]
         .as_str()
@@ -169,7 +174,23 @@ pub(crate) async fn import(inside: &Client, image: Vec<u8>) -> Result<String, Fa
 }
 
 async fn images(inside: &Client, image: Vec<u8>) -> Result<String, Failed> {
-    let fingerprint = import(inside, image).await?;
+    let fingerprint = import(inside, image.clone()).await?;
+    // The same once more, out of memory.
+    let again = inside
+        .import_image(ImageFiles::Unified(image.into()))
+        .await?;
+    again.wait(LIMIT).await.unwrap_err();
+    let nowhere = RemoteImage {
+        server: "https://127.0.0.1:9".to_owned(),
+        alias: "debian/12".to_owned(),
+    };
+    let start = Instant::now();
+    let unreachable = inside.pull_image(&nowhere, LIMIT).await.unwrap_err();
+    assert!(start.elapsed() < LIMIT / 2, "{unreachable:?}");
+    assert!(
+        format!("{unreachable:?}").contains("refused"),
+        "{unreachable:?}"
+    );
     let alias = ImageAlias {
         name: "tiny".to_owned(),
         target: fingerprint.clone(),
