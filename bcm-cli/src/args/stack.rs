@@ -223,8 +223,10 @@ pub(crate) struct DeployArgs {
     #[arg(long)]
     pub(crate) standalone: bool,
 
-    /// The image of the instances: an alias in the cluster, or the file of an image; without it, one is
-    /// built on a member from Debian's packages
+    /// The image of the instances: an alias in the cluster, the file of an image, or `images:ALIAS` from the
+    /// engine's server of images, such as images:debian/12
+    ///
+    /// Without it, one is built on a member from Debian's packages, once.
     #[arg(long, value_name = "FILE|ALIAS")]
     pub(crate) image: Option<String>,
 

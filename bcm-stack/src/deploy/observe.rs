@@ -61,7 +61,9 @@ fn whose(instance: &Instance, name: &str, members: &[Member]) -> Option<(String,
         let kind = instance.config.get(KIND_KEY)?.clone();
         return (stack == name).then_some((kind, number));
     }
-    let member = members.iter().find(|member| member.name == instance.location)?;
+    let member = members
+        .iter()
+        .find(|member| member.name == instance.location)?;
     if member.online || !instance.config.is_empty() {
         return None;
     }
@@ -145,7 +147,10 @@ mod tests {
             whose(&instance, "mirror", &members)
         };
         assert_eq!(whose("mirror-2", "down"), Some(("mirror".to_owned(), 2)));
-        assert_eq!(whose("mirror-front-1", "down"), Some(("front".to_owned(), 1)));
+        assert_eq!(
+            whose("mirror-front-1", "down"),
+            Some(("front".to_owned(), 1))
+        );
         assert_eq!(whose("mirror-2", "up"), None);
         assert_eq!(whose("mirrors-2", "down"), None);
         assert_eq!(whose("other", "down"), None);
