@@ -1,7 +1,9 @@
 //! The answers that are not pages: kernels, scripts, media, health and metrics.
 
+use std::pin::Pin;
 use std::sync::Arc;
 
+use bcm_core::serve::MetricsSource;
 use bcm_core::serve::body::{Content, Pieces};
 use bcm_core::serve::condition::Validators;
 use bcm_core::serve::file::{self, Download, OpenFile, Source};
@@ -268,6 +270,12 @@ impl App {
 
     /// `/metrics`
     pub(super) fn metrics(&self, asked: &Asked<'_>, snapshot: &Snapshot) -> Response<Content> {
+        let text = self.all_metrics(snapshot);
+        let builder = response::start(StatusCode::OK);
+        response::text(builder, asked, metrics::CONTENT_TYPE, text)
+    }
+
+    fn all_metrics(&self, snapshot: &Snapshot) -> String {
         let mut all = Metrics::default();
         let kernels = &snapshot.local.kernels;
         all.single(
@@ -302,8 +310,21 @@ impl App {
             let label = format!("{class}xx");
             all.sample(name, &[("status", &label)], self.requests.of_class(class));
         }
-        let builder = response::start(StatusCode::OK);
-        response::text(builder, asked, metrics::CONTENT_TYPE, all.into_text())
+        all.into_text()
+    }
+}
+
+impl MetricsSource for App {
+    fn metrics_text(&self) -> Pin<Box<dyn Future<Output = String> + Send + '_>> {
+        Box::pin(async {
+            match self.watch.snapshot(&self.workers).await {
+                Ok(snapshot) => self.all_metrics(&snapshot),
+                Err(failure) => {
+                    tracing::warn!(%failure, "the kernels' metrics cannot be told");
+                    String::new()
+                }
+            }
+        })
     }
 }
 

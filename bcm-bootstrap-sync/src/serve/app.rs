@@ -33,6 +33,7 @@ pub(super) struct App {
     pub(super) provision: BTreeMap<Mac, Provision>,
     pub(super) upstream: Option<String>,
     pub(super) media: Media,
+    pub(super) metrics_apart: bool,
     pub(super) requests: Requests,
 }
 
@@ -61,6 +62,7 @@ impl App {
             boot_url: options.boot_url,
             provision: options.provision,
             upstream: options.upstream,
+            metrics_apart: options.metrics_apart,
             media: Media::new(Prebuilt::read(&options.ipxe)),
             requests: Requests::default(),
         }
@@ -99,7 +101,7 @@ impl App {
         };
         match route {
             Route::ApiImages => response::rendered(asked, &snapshot.images),
-            Route::Metrics => self.metrics(asked, &snapshot),
+            Route::Metrics if !self.metrics_apart => self.metrics(asked, &snapshot),
             Route::Kernel(name) => {
                 self.file(asked, name.as_str(), snapshot, |now| now.kernel(&name))
                     .await
@@ -114,7 +116,7 @@ impl App {
             Route::Home | Route::Images | Route::Generate | Route::Expert => {
                 self.page(asked, &route, &snapshot)
             }
-            Route::NotFound | Route::Health => not_found(asked),
+            Route::NotFound | Route::Health | Route::Metrics => not_found(asked),
         }
     }
 

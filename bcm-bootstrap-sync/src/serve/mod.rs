@@ -26,6 +26,6 @@ mod route;
 mod server;
 mod snapshot;
 
-pub use bcm_core::serve::{ServeError, ServeLimits};
+pub use bcm_core::serve::{MetricsServer, MetricsSource, ServeError, ServeLimits};
 pub use options::{InvalidProvision, Mac, Provision, ServeOptions};
 pub use server::BootstrapServer;

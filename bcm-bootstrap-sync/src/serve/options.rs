@@ -32,6 +32,9 @@ pub struct ServeOptions {
     pub provision: BTreeMap<Mac, Provision>,
     /// The Bootstrap that this mirrors, as pages name it.
     pub upstream: Option<String>,
+    /// Whether `/metrics` is answered elsewhere, by a [`MetricsServer`](bcm_core::serve::MetricsServer), so
+    /// that this server has no such path. Default: no.
+    pub metrics_apart: bool,
     /// Where the prebuilt iPXE of boot media is. Default: [`Prebuilt::FOLDERS`].
     pub ipxe: Vec<PathBuf>,
     /// The folder is looked at for changes at most this often. Default: 1 s.
@@ -51,6 +54,7 @@ impl ServeOptions {
             boot_url: None,
             provision: BTreeMap::new(),
             upstream: None,
+            metrics_apart: false,
             ipxe: Prebuilt::FOLDERS.map(PathBuf::from).to_vec(),
             refresh: Duration::from_secs(1),
             limits: ServeLimits::default(),

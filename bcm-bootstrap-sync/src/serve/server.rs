@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use bcm_core::serve::body::Content;
-use bcm_core::serve::{Handler, Listeners, ServeError, ServeLimits};
+use bcm_core::serve::{Handler, Listeners, MetricsSource, ServeError, ServeLimits};
 use hyper::body::{Body, Incoming};
 use hyper::{Request, Response};
 use tokio_util::sync::CancellationToken;
@@ -45,6 +45,12 @@ impl BootstrapServer {
     #[must_use]
     pub fn local_addrs(&self) -> &[SocketAddr] {
         self.listeners.local_addrs()
+    }
+
+    /// Its metrics, for an address of their own; see [`ServeOptions::metrics_apart`].
+    #[must_use]
+    pub fn metrics(&self) -> Arc<dyn MetricsSource> {
+        Arc::clone(&self.app) as Arc<dyn MetricsSource>
     }
 
     /// Serves until `cancel`, then lets the answers that are under way end, for at most

@@ -365,4 +365,8 @@ pub(crate) struct ServeArgs {
     /// Where the 0-db server listens; can be repeated
     #[arg(long, value_name = "ADDRESS")]
     pub(crate) zdb: Vec<Listen>,
+
+    /// Answer `/metrics` here, and no longer where everybody asks; can be repeated
+    #[arg(long, value_name = "ADDRESS")]
+    pub(crate) metrics: Vec<Listen>,
 }

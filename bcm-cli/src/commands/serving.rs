@@ -4,7 +4,9 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use bcm_hub_sync::layout::Layout;
-use bcm_hub_sync::serve::{CountedStore, HubServer, Refresher, ServeOptions};
+use bcm_hub_sync::serve::{
+    CountedStore, HubServer, MetricsServer, MetricsSource, Refresher, ServeOptions,
+};
 use bcm_hub_sync::store::BlockStore;
 use bcm_hub_sync::zdb::server::{ZdbServer, ZdbServerOptions};
 use serde::Serialize;
@@ -21,6 +23,9 @@ pub(crate) struct Serving {
     /// Shows what was just published to the next request.
     pub(crate) refresher: Refresher,
     servers: JoinSet<()>,
+    metrics: Vec<Arc<dyn MetricsSource>>,
+    /// Where these are answered, if apart.
+    apart: Option<MetricsServer>,
 }
 
 /// What is listened on.
@@ -30,6 +35,22 @@ pub(crate) struct Addresses {
     pub(crate) http: Vec<SocketAddr>,
     /// Of the 0-db server.
     pub(crate) zdb: Vec<SocketAddr>,
+    /// Of the metrics, where they are apart.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(crate) metrics: Vec<SocketAddr>,
+}
+
+/// Listens for who asks for metrics apart from the rest, where somebody wants that.
+///
+/// # Errors
+/// An address cannot be listened on.
+pub(crate) fn metrics_apart(listen: &[SocketAddr]) -> Result<Option<MetricsServer>, Failure> {
+    match listen {
+        [] => Ok(None),
+        listen => MetricsServer::bind(listen)
+            .map(Some)
+            .map_err(|error| Failure::new(error).hint_on_listening("--metrics")),
+    }
 }
 
 impl Addresses {
@@ -52,6 +73,7 @@ impl Addresses {
         };
         let mut all = rows("  hub (HTTP)", &self.http, "http://", "/");
         all.extend(rows("  blocks (0-db)", &self.zdb, "zdb://", ""));
+        all.extend(rows("  metrics", &self.metrics, "http://", "/metrics"));
         all
     }
 }
@@ -84,13 +106,20 @@ impl Serving {
         let mut options = ServeOptions::new(layout.clone(), settings.http, backend);
         options.upstream = settings.upstream;
         options.store = Some(counted);
+        options.metrics_apart = !settings.metrics.is_empty();
         let http = HubServer::bind(options)
             .await
             .map_err(|error| Failure::new(error).hint_on_listening("--http"))?;
+        let apart = metrics_apart(&settings.metrics)?;
         let addresses = Addresses {
             http: http.local_addrs().to_vec(),
             zdb: zdb.local_addrs(),
+            metrics: apart
+                .as_ref()
+                .map(|apart| apart.local_addrs().to_vec())
+                .unwrap_or_default(),
         };
+        let metrics = vec![http.metrics()];
         let refresher = http.refresher();
         let mut servers = JoinSet::new();
         servers.spawn(http.run(cancel.clone()));
@@ -99,10 +128,25 @@ impl Serving {
             addresses,
             refresher,
             servers,
+            metrics,
+            apart,
         })
     }
 
-    /// Waits until both servers have ended, after they were told to.
+    /// Answers with the metrics of this and of `others`, where they are apart from the rest.
+    pub(crate) fn serve_metrics(
+        &mut self,
+        others: impl IntoIterator<Item = Arc<dyn MetricsSource>>,
+        cancel: &CancellationToken,
+    ) {
+        if let Some(apart) = self.apart.take() {
+            self.metrics.extend(others);
+            let sources = std::mem::take(&mut self.metrics);
+            self.servers.spawn(apart.run(sources, cancel.clone()));
+        }
+    }
+
+    /// Waits until all servers have ended, after they were told to.
     pub(crate) async fn ended(mut self) {
         while self.servers.join_next().await.is_some() {}
     }

@@ -144,6 +144,7 @@ impl Origin {
         let settings = ServeSettings {
             http: loopback.clone(),
             zdb: loopback,
+            metrics: Vec::new(),
             backend: backend(),
             upstream: None,
         };

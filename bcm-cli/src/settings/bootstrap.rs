@@ -109,6 +109,7 @@ pub(crate) fn serve(
 ) -> Result<ServeOptions, SettingsError> {
     let listen: Vec<SocketAddr> = sockets(&settings.many(&key::BOOTSTRAP_HTTP, &args.http)?.0);
     let mut options = ServeOptions::new(layout, listen);
+    options.metrics_apart = !super::serve::metrics(settings, &args.metrics)?.is_empty();
     options.modes = modes(settings, &args.run_mode)?;
     options.boot_url = settings.maybe(&key::BOOTSTRAP_BOOT_URL, args.boot_url.clone())?;
     options.ipxe = settings.many(&key::IPXE_DIR, &args.ipxe_dir)?.0;

@@ -209,6 +209,8 @@ keys! {
     OUTPUT: Output = "output", "output", Text, ["text"], choice;
     /// Only warnings and errors on stderr.
     QUIET: bool = "quiet", "quiet", Switch, ["false"], value::switch;
+    /// Where `/metrics` is answered instead, for all that this process serves: `127.0.0.1:9100`. The public servers have no such path then.
+    METRICS: Listen = "metrics", "metrics", Texts, [] ("the servers' own addresses"), from_str;
     /// Where blocks are kept instead of the data folder: a 0-db, or several by the first byte of the keys (`00-7f=zdb://A`, `80-ff=zdb://B`). Ranges that overlap are replicas.
     STORE: Route = "hub.store", "store", Texts, [] ("the data folder"), route;
     /// The hubs to mirror, in the order they are tried: the next one is asked when one fails.

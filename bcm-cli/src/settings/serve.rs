@@ -16,6 +16,8 @@ pub(crate) struct ServeSettings {
     pub(crate) http: Vec<SocketAddr>,
     /// For 0-db's protocol.
     pub(crate) zdb: Vec<SocketAddr>,
+    /// For metrics alone; empty where they are among the rest.
+    pub(crate) metrics: Vec<SocketAddr>,
     /// Where nodes reach the blocks. Port 0: nobody said, and it is the one that is bound.
     pub(crate) backend: Backend,
     /// The hub that is mirrored, for the pages.
@@ -36,6 +38,7 @@ impl ServeSettings {
         Ok(Self {
             http: addresses(settings.many(&key::HTTP, &serve.http)?),
             zdb: addresses(settings.many(&key::ZDB, &serve.zdb)?),
+            metrics: metrics(settings, &serve.metrics)?,
             backend: match settings.maybe(&key::BACKEND, public.backend.clone())? {
                 Some(backend) => backend,
                 None => Backend {
@@ -52,6 +55,17 @@ impl ServeSettings {
                 .map(|url| bcm_core::redact::url(url.as_str())),
         })
     }
+}
+
+/// Where metrics are answered apart from the rest, if anywhere.
+///
+/// # Errors
+/// A variable has a value that means nothing.
+pub(crate) fn metrics(
+    settings: &Settings,
+    typed: &[Listen],
+) -> Result<Vec<SocketAddr>, SettingsError> {
+    Ok(sockets(&settings.many(&key::METRICS, typed)?.0))
 }
 
 /// What this machine calls itself.

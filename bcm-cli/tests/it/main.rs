@@ -12,6 +12,7 @@ mod flist;
 mod host;
 mod hub;
 mod manual;
+mod metrics;
 mod render;
 mod running;
 mod sandbox;

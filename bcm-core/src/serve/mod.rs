@@ -7,10 +7,12 @@
 //! - [`condition`] decides on conditional and ranged requests; [`mod@file`] answers with a file; [`body`]
 //!   sends one in pieces, so that memory does not grow with its size.
 //! - [`workers`] run what blocks, a bounded number at a time.
+//! - [`metrics`] writes what Prometheus reads; [`MetricsServer`] answers with it at an address of its own.
 //! - [`pages`] frame what people see: made on the server, without script.
 //!
 //! Nothing here reads a request's body, so nothing served by it can be written over the network.
 
+mod apart;
 pub mod body;
 pub mod condition;
 pub mod file;
@@ -26,5 +28,6 @@ pub mod rendered;
 pub mod response;
 pub mod workers;
 
+pub use apart::{MetricsServer, MetricsSource};
 pub use limits::ServeLimits;
 pub use listen::{Handler, Listeners, ServeError};

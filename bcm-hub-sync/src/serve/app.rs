@@ -39,6 +39,7 @@ pub(super) struct App {
     pub(super) upstream: Option<String>,
     pub(super) layout: Layout,
     pub(super) store: Option<CountedStore>,
+    pub(super) metrics_apart: bool,
     pub(super) answers: Answers,
 }
 
@@ -54,6 +55,7 @@ impl App {
             upstream: options.upstream.clone(),
             layout: layout.clone(),
             store: options.store.clone(),
+            metrics_apart: options.metrics_apart,
             answers: Answers::default(),
         }
     }
@@ -92,7 +94,7 @@ impl App {
         if route == Route::Health {
             return api::health(&asked, snapshot.as_ref(), self.watch.error().as_deref());
         }
-        if route == Route::Metrics {
+        if route == Route::Metrics && !self.metrics_apart {
             let answered = self.metrics(&asked, snapshot).await;
             return answered.unwrap_or_else(|failure| failed(&asked, &failure));
         }

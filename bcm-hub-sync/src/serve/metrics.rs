@@ -1,9 +1,11 @@
 //! `/metrics`: how the mirror is, for Prometheus.
 
+use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use bcm_core::serve::MetricsSource;
 use bcm_core::serve::metrics::{self, Kind, Metrics};
 use hyper::{Response, StatusCode};
 
@@ -69,6 +71,12 @@ impl App {
         asked: &Asked<'_>,
         snapshot: Option<Arc<Snapshot>>,
     ) -> Result<Response<Content>, Failure> {
+        let text = self.all_metrics(snapshot).await?;
+        let builder = response::start(StatusCode::OK);
+        Ok(response::text(builder, asked, metrics::CONTENT_TYPE, text))
+    }
+
+    async fn all_metrics(&self, snapshot: Option<Arc<Snapshot>>) -> Result<String, Failure> {
         let (layout, store) = (self.layout.clone(), self.store.clone());
         let look = move || Facts::of(&layout, store.as_ref());
         let facts = self.workers.run(look).await?;
@@ -108,13 +116,19 @@ impl App {
             let count = count.load(Ordering::Relaxed);
             all.sample(name, &[("status", &class)], count);
         }
-        let builder = response::start(StatusCode::OK);
-        Ok(response::text(
-            builder,
-            asked,
-            metrics::CONTENT_TYPE,
-            all.into_text(),
-        ))
+        Ok(all.into_text())
+    }
+}
+
+impl MetricsSource for App {
+    fn metrics_text(&self) -> Pin<Box<dyn Future<Output = String> + Send + '_>> {
+        Box::pin(async {
+            let snapshot = self.watch.snapshot().await;
+            self.all_metrics(snapshot).await.unwrap_or_else(|failure| {
+                tracing::warn!(%failure, "the hub's metrics cannot be told");
+                String::new()
+            })
+        })
     }
 }
 

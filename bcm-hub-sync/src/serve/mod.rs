@@ -45,7 +45,7 @@ mod watch;
 #[cfg(test)]
 mod tests;
 
-pub use bcm_core::serve::{ServeError, ServeLimits};
+pub use bcm_core::serve::{MetricsServer, MetricsSource, ServeError, ServeLimits};
 pub use metrics::CountedStore;
 pub use options::ServeOptions;
 pub use server::{HubServer, Refresher};

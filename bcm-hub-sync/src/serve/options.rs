@@ -27,6 +27,9 @@ pub struct ServeOptions {
     pub upstream: Option<String>,
     /// The store whose blocks `/metrics` counts. Default: none, and blocks are not counted.
     pub store: Option<CountedStore>,
+    /// Whether `/metrics` is answered elsewhere, by a [`MetricsServer`](bcm_core::serve::MetricsServer), so
+    /// that this server has no such path. Default: no.
+    pub metrics_apart: bool,
     /// A folder for unpacking flists to look into them; made when it is first needed. Default:
     /// `hub/scratch` in the data folder.
     pub scratch: PathBuf,
@@ -49,6 +52,7 @@ impl ServeOptions {
             backend,
             upstream: None,
             store: None,
+            metrics_apart: false,
             refresh: Duration::from_secs(1),
             limits: ServeLimits::default(),
             flist_limits: flist::Limits::default(),

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use bcm_core::serve::{Handler, Listeners, ServeError, ServeLimits};
+use bcm_core::serve::{Handler, Listeners, MetricsSource, ServeError, ServeLimits};
 use hyper::body::Incoming;
 use hyper::{Request, Response};
 use tokio_util::sync::CancellationToken;
@@ -57,6 +57,12 @@ impl HubServer {
     #[must_use]
     pub fn local_addrs(&self) -> &[SocketAddr] {
         self.listeners.local_addrs()
+    }
+
+    /// Its metrics, for an address of their own; see [`ServeOptions::metrics_apart`].
+    #[must_use]
+    pub fn metrics(&self) -> Arc<dyn MetricsSource> {
+        Arc::clone(&self.app) as Arc<dyn MetricsSource>
     }
 
     /// Makes this server look at its tree at once, also while it runs.

@@ -22,11 +22,7 @@ fn site(title: &str, here: &str, body: &Markup) -> String {
                 a href="/images" { "Kernels" }
             }
         },
-        programs: &[
-            ("kernels", "/api/images"),
-            ("health", "/healthz"),
-            ("metrics", "/metrics"),
-        ],
+        programs: &[("kernels", "/api/images"), ("health", "/healthz")],
     };
     frame(&site, title, &[], here, body).into_string()
 }

@@ -62,6 +62,10 @@ pub(crate) struct ServeCommand {
     #[arg(long, value_name = "ADDRESS")]
     pub(crate) http: Vec<Listen>,
 
+    /// Answer `/metrics` here, and no longer where everybody asks; can be repeated
+    #[arg(long, value_name = "ADDRESS")]
+    pub(crate) metrics: Vec<Listen>,
+
     /// The server that boot scripts send machines to: http://HOST[:PORT]
     ///
     /// Without it: plain HTTP at the host that was asked, or at `unsecure.HOST` where a proxy says

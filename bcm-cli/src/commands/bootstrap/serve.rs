@@ -10,6 +10,7 @@ use serde::Serialize;
 
 use crate::args::bootstrap::ServeCommand;
 use crate::commands::Context;
+use crate::commands::serving::metrics_apart;
 use crate::diagnostics::Failure;
 use crate::exit_code::ExitCode;
 use crate::interrupt;
@@ -21,6 +22,8 @@ use crate::settings;
 struct Started {
     data: PathBuf,
     http: Vec<SocketAddr>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    metrics: Vec<SocketAddr>,
 }
 
 impl Show for Started {
@@ -28,6 +31,9 @@ impl Show for Started {
         writeln!(out, "serving the kernels of {}", self.data.display())?;
         for address in &self.http {
             writeln!(out, "  bootstrap (HTTP)  http://{address}/")?;
+        }
+        for address in &self.metrics {
+            writeln!(out, "  metrics           http://{address}/metrics")?;
         }
         Ok(())
     }
@@ -47,11 +53,23 @@ pub(super) async fn run(context: &Context, args: &ServeCommand) -> Result<ExitCo
     }
     let server = BootstrapServer::bind(options)
         .map_err(|error| Failure::new(error).hint_on_listening("--http"))?;
+    let listen = settings::serve::metrics(&context.settings, &args.metrics)?;
+    let apart = metrics_apart(&listen)?;
     context.printer.show(&Started {
         data,
         http: server.local_addrs().to_vec(),
+        metrics: apart
+            .as_ref()
+            .map(|apart| apart.local_addrs().to_vec())
+            .unwrap_or_default(),
     })?;
-    server.run(cancel).await;
+    let metrics = server.metrics();
+    let asked = cancel.clone();
+    tokio::join!(server.run(cancel), async {
+        if let Some(apart) = apart {
+            apart.run(vec![metrics], asked).await;
+        }
+    });
     // It was told to stop and did: for a server that is success.
     Ok(ExitCode::Done)
 }

@@ -50,7 +50,8 @@ pub(super) async fn run(context: &Context, args: &ServeCommand) -> Result<ExitCo
         &layout,
         Access::ReadOnly,
     )?;
-    let serving = Serving::start(&layout, store, settings, &cancel).await?;
+    let mut serving = Serving::start(&layout, store, settings, &cancel).await?;
+    serving.serve_metrics([], &cancel);
     context.printer.show(&Started {
         data,
         addresses: serving.addresses.clone(),

@@ -1,9 +1,10 @@
 //! The Bootstrap's part of `bcm stack start --here`.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 use bcm_bootstrap_sync::layout::Layout;
-use bcm_bootstrap_sync::serve::{BootstrapServer, ServeOptions};
+use bcm_bootstrap_sync::serve::{BootstrapServer, MetricsSource, ServeOptions};
 use bcm_bootstrap_sync::sync::{FollowOptions, SyncConfig, sync};
 use serde::Serialize;
 use tokio::task::JoinHandle;
@@ -29,6 +30,7 @@ pub(super) struct Bootstrap {
     layout: Layout,
     config: SyncConfig,
     follow: FollowOptions,
+    metrics: Arc<dyn MetricsSource>,
     server: JoinHandle<()>,
     origin: Option<BootstrapOrigin>,
 }
@@ -70,9 +72,15 @@ impl Bootstrap {
             layout,
             config: parts.config,
             follow: parts.follow,
+            metrics: server.metrics(),
             server: tokio::spawn(server.run(cancel.clone())),
             origin: parts.origin,
         })
+    }
+
+    /// Its metrics.
+    pub(super) fn metrics(&self) -> Arc<dyn MetricsSource> {
+        Arc::clone(&self.metrics)
     }
 
     /// Syncs once. A failure is said, not given back: the hub's part goes on without the kernels.

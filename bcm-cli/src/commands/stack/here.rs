@@ -82,7 +82,7 @@ struct Parts {
 /// Syncs and serves in this process.
 pub(super) async fn start(context: &Context, args: &StartCommand) -> Result<ExitCode, Failure> {
     let cancel = interrupt::watch(&context.reporter).map_err(Failure::new)?;
-    let parts = match args.demo {
+    let mut parts = match args.demo {
         true => demo_parts(context, args, &cancel)
             .await
             .map_err(|failure| interrupted_or(failure, &cancel))?,
@@ -91,12 +91,17 @@ pub(super) async fn start(context: &Context, args: &StartCommand) -> Result<Exit
     // Reads what the syncs write, each of which opens the store for itself.
     let store = parts.store.open(&parts.layout, Access::ReadOnly);
     let store = store.map_err(Failure::new)?;
-    let serving = Serving::start(&parts.layout, Arc::clone(&store), parts.serve, &cancel).await?;
+    if let Some(bootstrap) = &mut parts.bootstrap {
+        bootstrap.serve.metrics_apart = !parts.serve.metrics.is_empty();
+    }
+    let mut serving =
+        Serving::start(&parts.layout, Arc::clone(&store), parts.serve, &cancel).await?;
     announce(&context.reporter, "serving", &serving.addresses);
     let bootstrap = parts
         .bootstrap
         .map(|parts| Bootstrap::start(context, parts, &cancel))
         .transpose()?;
+    serving.serve_metrics(bootstrap.iter().map(Bootstrap::metrics), &cancel);
 
     let work = Work {
         context,
@@ -306,6 +311,7 @@ async fn demo_parts(
     let serve_args = ServeArgs {
         http: demo_address(&context.reporter, &args.serve.http, 8080),
         zdb: demo_address(&context.reporter, &args.serve.zdb, 9900),
+        metrics: args.serve.metrics.clone(),
     };
     let mut config = settings::sync::resolve(&bare, &args.sync, &args.public)?;
     let mut serve = ServeSettings::resolve(&bare, &serve_args, &args.public)?;
