@@ -42,6 +42,9 @@ const HUB: (u16, u16) = (8080, 18080);
 const BOOTSTRAP: (u16, u16) = (8081, 18081);
 const ZDB: (u16, u16) = (ZDB_PORT, 19900);
 
+/// Where metrics are, for who is in the instance.
+const METRICS: &str = "127.0.0.1:9100";
+
 /// The port of plain HTTP, at which fronts ask each other for an authority's challenges.
 const PLAIN: u16 = 80;
 
@@ -180,6 +183,8 @@ impl MirrorFiles {
         let local = |(port, _): (u16, u16)| text(format!("127.0.0.1:{port}"));
         let needed = [
             ("data", text(FOLDER.to_owned())),
+            // The members' ports lead to the servers' own addresses; these are the operator's business.
+            ("metrics", text(METRICS.to_owned())),
             ("hub.http", local(HUB)),
             ("hub.zdb", local(ZDB)),
             (

@@ -32,13 +32,15 @@ pub enum State {
     NotYet(String),
     /// It does not run.
     Unwell(String),
+    /// It does not run, and ends again whenever it is started.
+    Failing(String),
 }
 
 impl State {
     /// Whether it runs.
     #[must_use]
     pub fn is_alive(&self) -> bool {
-        !matches!(self, Self::Unwell(_))
+        !matches!(self, Self::Unwell(_) | Self::Failing(_))
     }
 }
 
@@ -69,6 +71,7 @@ pub async fn health(client: &Client, wanted: &Wanted) -> Result<State, DeployErr
             })
         }
         3 => Ok(State::NotYet(said)),
+        4 => Ok(State::Failing(said)),
         _ => Ok(State::Unwell(said)),
     }
 }
@@ -82,12 +85,13 @@ pub(super) async fn wait(
     let began = Instant::now();
     let limit = wanted.health.limit();
     loop {
-        let reason = match health(client, wanted).await? {
+        let (reason, in_vain) = match health(client, wanted).await? {
             State::Well => return Ok(State::Well),
             State::NotYet(reason) if alive => return Ok(State::NotYet(reason)),
-            State::NotYet(reason) | State::Unwell(reason) => reason,
+            State::NotYet(reason) | State::Unwell(reason) => (reason, false),
+            State::Failing(reason) => (reason, true),
         };
-        if began.elapsed() >= limit {
+        if in_vain || began.elapsed() >= limit {
             return Err(DeployError::Unwell {
                 instance: wanted.replica.instance.clone(),
                 source: LastWords {

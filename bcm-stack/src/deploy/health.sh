@@ -1,4 +1,5 @@
-# Says in one line how an instance is: status 0 well, 3 it runs and does not serve yet, 1 not well.
+# Says in one line how an instance is: status 0 well, 3 it runs and does not serve yet, 1 not well, 4 not
+# well, and waiting is of no use.
 # Arguments: PORT/PATH or -, a port or -, units …
 http=$1 tcp=$2
 shift 2
@@ -6,7 +7,12 @@ for unit; do
   state=$(systemctl is-active "$unit")
   case $state in
     active) ;;
-    *) echo "$unit is $state"; exit 1 ;;
+    *)
+      echo "$unit is $state"
+      # One that ends again and again does not get well by waiting.
+      [ "$(systemctl show -p NRestarts --value "$unit")" -lt 3 ] || exit 4
+      [ "$state" != failed ] || exit 4
+      exit 1 ;;
   esac
 done
 if [ "$tcp" != - ]; then

@@ -175,10 +175,7 @@ pub(super) async fn start(context: &Context, args: &DeployArgs) -> Result<ExitCo
     .await;
     match applied {
         Ok(done) => deployed.done = done,
-        Err(error) => {
-            with_log(context, ExitCode::Failed);
-            return Err(failure(error));
-        }
+        Err(error) => return Err(failure(error)),
     }
     let code = match plan.waiting.is_empty() {
         true => ExitCode::Done,

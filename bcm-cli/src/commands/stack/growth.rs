@@ -14,6 +14,9 @@ const SHORTEST: u64 = 600;
 /// A rate over more than this says what was, not what is.
 const LONGEST: u64 = 7 * 24 * 3600;
 
+/// Nobody plans further than that.
+const FURTHEST: u64 = 10 * 365 * 24 * 3600;
+
 /// What was seen of the replicas of one cluster.
 #[derive(Debug, Default)]
 pub(super) struct Growth {
@@ -60,7 +63,8 @@ impl Growth {
         if age < SHORTEST || grown == 0 {
             return None;
         }
-        u64::try_from(u128::from(left) * u128::from(age) / u128::from(grown)).ok()
+        let seconds = u64::try_from(u128::from(left) * u128::from(age) / u128::from(grown)).ok()?;
+        (seconds <= FURTHEST).then_some(seconds)
     }
 
     /// Keeps what was seen. Without it, the next look begins anew.
