@@ -4,7 +4,6 @@
 //! Elsewhere every test is listed as ignored with what it needs. With `BCM_LAB=required` they have
 //! to run, and fail where they cannot; with `BCM_LAB=off` they are ignored anyway.
 
-mod built_image;
 mod cleanup;
 mod client;
 mod cluster;
@@ -16,6 +15,7 @@ mod operator;
 mod prepare;
 mod shared;
 mod ssh;
+mod stack;
 
 use bcm_tests::lab::doctor;
 use libtest_mimic::{Arguments, Failed, Trial};
@@ -37,7 +37,7 @@ fn tests() -> Vec<Test> {
         cluster::TESTS,
         engines::TESTS,
         client::TESTS,
-        built_image::TESTS,
+        stack::TESTS,
     ]
     .concat()
 }

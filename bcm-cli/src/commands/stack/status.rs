@@ -63,7 +63,9 @@ impl ReplicaStatus {
         let state = match (&self.health, &self.unreachable) {
             (Some(State::Well), _) => "well".to_owned(),
             (Some(State::NotYet(reason)), _) => format!("not yet: {reason}"),
-            (Some(State::Unwell(reason) | State::Failing(reason)), _) => format!("NOT WELL: {reason}"),
+            (Some(State::Unwell(reason) | State::Failing(reason)), _) => {
+                format!("NOT WELL: {reason}")
+            }
             (None, reason) => format!("UNREACHABLE: {}", reason.as_deref().unwrap_or("unknown")),
         };
         let number = |value: &Option<Value>, name: &str| value.as_ref()?.get(name)?.as_u64();

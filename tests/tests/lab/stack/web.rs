@@ -1,0 +1,164 @@
+//! A client that asks by name, over HTTP or HTTPS, whichever member answers first: what a node or a browser
+//! does with a name that has several addresses.
+
+use std::{
+    io::{Read, Write},
+    net::{Ipv4Addr, SocketAddr, TcpStream},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    thread::JoinHandle,
+    time::Duration,
+};
+
+use libtest_mimic::Failed;
+use rustls::{
+    ClientConfig, ClientConnection, RootCertStore, StreamOwned,
+    pki_types::{CertificateDer, ServerName, pem::PemObject},
+};
+
+/// How long an address has to be connected to before the next is tried.
+const CONNECT: Duration = Duration::from_secs(2);
+
+/// How long an answer may take.
+const ANSWER: Duration = Duration::from_secs(15);
+
+/// A client that knows the members' addresses and the mirror's root.
+#[derive(Clone)]
+pub(super) struct Web {
+    addresses: Vec<Ipv4Addr>,
+    tls: Arc<ClientConfig>,
+}
+
+impl Web {
+    pub(super) fn new(addresses: &[Ipv4Addr], root: &str) -> Result<Self, Failed> {
+        let mut roots = RootCertStore::empty();
+        roots.add(CertificateDer::from_pem_slice(root.as_bytes())?)?;
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let tls = ClientConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()?
+            .with_root_certificates(roots)
+            .with_no_client_auth();
+        Ok(Self {
+            addresses: addresses.to_vec(),
+            tls: Arc::new(tls),
+        })
+    }
+
+    /// The same, with the members in another order.
+    pub(super) fn beginning_with(&self, first: Ipv4Addr) -> Self {
+        let mut addresses = self.addresses.clone();
+        addresses.sort_by_key(|address| *address != first);
+        Self {
+            addresses,
+            tls: Arc::clone(&self.tls),
+        }
+    }
+
+    /// Status and body of what is at `url`.
+    pub(super) fn get(&self, url: &str) -> Result<(u16, Vec<u8>), String> {
+        let (scheme, rest) = url.split_once("://").ok_or("no scheme")?;
+        let (host, path) = rest.split_once('/').ok_or("no path")?;
+        let port = if scheme == "https" { 443 } else { 80 };
+        let stream = self.connect(port)?;
+        let request = format!("GET /{path} HTTP/1.0\r\nHost: {host}\r\n\r\n");
+        let mut answer = Vec::new();
+        let read = if scheme == "https" {
+            let name = ServerName::try_from(host.to_owned()).map_err(|e| e.to_string())?;
+            let session = ClientConnection::new(Arc::clone(&self.tls), name);
+            let mut tls = StreamOwned::new(session.map_err(|e| e.to_string())?, stream);
+            exchange(&mut tls, &request, &mut answer)
+        } else {
+            let mut stream = stream;
+            exchange(&mut stream, &request, &mut answer)
+        };
+        read.map_err(|error| format!("{url}: {error}"))?;
+        let end = answer.windows(4).position(|four| four == b"\r\n\r\n");
+        let end = end.ok_or_else(|| format!("{url}: cut off after {} bytes", answer.len()))?;
+        let head = String::from_utf8_lossy(&answer[..end]).into_owned();
+        let status = head.get(9..12).and_then(|status| status.parse().ok());
+        let body = answer.split_off(end + 4);
+        let length = head.lines().find_map(|line| {
+            let (name, value) = line.split_once(": ")?;
+            let is = name.eq_ignore_ascii_case("content-length");
+            is.then(|| value.trim().parse::<usize>().ok()).flatten()
+        });
+        if length.is_some_and(|length| length != body.len()) {
+            return Err(format!("{url}: cut off after {} bytes", body.len()));
+        }
+        Ok((status.unwrap_or(0), body))
+    }
+
+    /// The body of what has to be there.
+    pub(super) fn fetch(&self, url: &str) -> Result<Vec<u8>, String> {
+        match self.get(url)? {
+            (200, body) => Ok(body),
+            (status, _) => Err(format!("{url}: status {status}")),
+        }
+    }
+
+    fn connect(&self, port: u16) -> Result<TcpStream, String> {
+        let mut last = "no address".to_owned();
+        for address in &self.addresses {
+            let at = SocketAddr::from((*address, port));
+            match TcpStream::connect_timeout(&at, CONNECT) {
+                Ok(stream) => {
+                    let limit = Some(ANSWER);
+                    let set = stream
+                        .set_read_timeout(limit)
+                        .and(stream.set_write_timeout(limit));
+                    set.map_err(|e| e.to_string())?;
+                    return Ok(stream);
+                }
+                Err(error) => last = format!("{at}: {error}"),
+            }
+        }
+        Err(last)
+    }
+}
+
+fn exchange(
+    stream: &mut (impl Read + Write),
+    request: &str,
+    answer: &mut Vec<u8>,
+) -> std::io::Result<()> {
+    stream.write_all(request.as_bytes())?;
+    match stream.read_to_end(answer) {
+        // Whether all of it came, its length says.
+        Err(error) if error.kind() == std::io::ErrorKind::UnexpectedEof => Ok(()),
+        result => result.map(|_| ()),
+    }
+}
+
+/// Downloads in a loop, one after the other, until it is told to stop.
+pub(super) struct Load {
+    stop: Arc<AtomicBool>,
+    thread: JoinHandle<(usize, Vec<String>)>,
+}
+
+impl Load {
+    pub(super) fn start(web: &Web, urls: &[String]) -> Self {
+        let stop = Arc::new(AtomicBool::new(false));
+        let (over, web, urls) = (Arc::clone(&stop), web.clone(), urls.to_vec());
+        let thread = std::thread::spawn(move || {
+            let mut failures = Vec::new();
+            let mut asked = 0;
+            while !over.load(Ordering::Relaxed) {
+                if let Err(error) = web.fetch(&urls[asked % urls.len()]) {
+                    failures.push(error);
+                }
+                asked += 1;
+                std::thread::sleep(Duration::from_millis(20));
+            }
+            (asked, failures)
+        });
+        Self { stop, thread }
+    }
+
+    /// How many were asked for, and what failed.
+    pub(super) fn end(self) -> Result<(usize, Vec<String>), Failed> {
+        self.stop.store(true, Ordering::Relaxed);
+        self.thread.join().map_err(|_| "the load panicked".into())
+    }
+}
