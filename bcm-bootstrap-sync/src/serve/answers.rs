@@ -223,7 +223,7 @@ impl App {
         file::download(asked, &download)
     }
 
-    /// `/healthz`: the folder can be read, and every run mode that has a link has a kernel.
+    /// `/healthz`: the folder can be read, a sync has ended, and every run mode that has a link has a kernel.
     pub(super) fn health(
         &self,
         asked: &Asked<'_>,
@@ -246,6 +246,7 @@ impl App {
         });
         let message = match taken {
             Err(message) => Some(message.as_str()),
+            Ok(snapshot) if snapshot.unready.is_some() => snapshot.unready,
             Ok(_) if dangling => Some("a run mode leads to a kernel that is not there"),
             Ok(_) => None,
         };

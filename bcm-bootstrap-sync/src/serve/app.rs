@@ -99,6 +99,10 @@ impl App {
                 return response::failed(asked, status, &message, || pages::failure(&message));
             }
         };
+        if let (Some(message), Route::ApiImages | Route::Images) = (snapshot.unready, &route) {
+            let status = StatusCode::SERVICE_UNAVAILABLE;
+            return response::failed(asked, status, message, || pages::failure(message));
+        }
         match route {
             Route::ApiImages => response::rendered(asked, &snapshot.images),
             Route::Metrics if !self.metrics_apart => self.metrics(asked, &snapshot),

@@ -21,6 +21,8 @@ pub(super) struct Snapshot {
     pub(super) manifest: Manifest,
     /// `/api/images`
     pub(super) images: Rendered,
+    /// Why a list of this would not be the mirror's, if so.
+    pub(super) unready: Option<&'static str>,
 }
 
 /// A file that a path leads to.
@@ -52,10 +54,30 @@ impl Snapshot {
             local,
             manifest: manifest.unwrap_or_default(),
             images: Rendered::new(JSON, Vec::new(), false),
+            unready: None,
         };
+        snapshot.unready = snapshot.why_not(layout);
         let bytes = json::to_bytes(&snapshot.list()).unwrap_or_default();
         snapshot.images = Rendered::new(JSON, bytes, true);
         Ok(snapshot)
+    }
+
+    /// Kernels appear one by one, so the list of a first sync is not whole before its end, and a folder that
+    /// is not there has none; whoever mirrors this mirror would take what is missing for deleted. What another
+    /// program put there has no notes, and is there.
+    fn why_not(&self, layout: &Layout) -> Option<&'static str> {
+        let (held, noted) = (&self.local.kernels, &self.manifest.kernels);
+        let fetches = || {
+            let staged = std::fs::read_dir(layout.staging());
+            staged.is_ok_and(|mut staged| staged.next().is_some())
+        };
+        match self.manifest.last_attempt {
+            Some(_) if held.is_empty() && !noted.is_empty() => Some("the kernels are not there"),
+            Some(_) => None,
+            None if held.is_empty() => Some("no kernel has been mirrored yet"),
+            None if noted.is_empty() && !fetches() => None,
+            None => Some("the first sync has not ended yet"),
+        }
     }
 
     /// The kernels that upstream lists too, the newest first.

@@ -192,11 +192,16 @@ pub(super) fn health(
         #[serde(flatten)]
         counts: Option<super::snapshot::Counts>,
     }
-    let healthy = snapshot.is_some() && error.is_none();
+    let ready = snapshot.is_some_and(|snapshot| snapshot.is_ready());
+    let healthy = ready && error.is_none();
+    // The reason names paths of the machine, so it stays in the log.
+    let message = match snapshot {
+        Some(_) if error.is_none() => Failure::NothingYet.to_string(),
+        _ => "the published tree cannot be read".to_owned(),
+    };
     let value = Health {
         status: if healthy { "ok" } else { "error" },
-        // The reason names paths of the machine, so it stays in the log.
-        message: (!healthy).then_some("the published tree cannot be read"),
+        message: (!healthy).then_some(&message),
         counts: snapshot.map(|snapshot| snapshot.counts),
     };
     let status = if healthy {

@@ -99,7 +99,14 @@ impl App {
             return answered.unwrap_or_else(|failure| failed(&asked, &failure));
         }
         let result = match snapshot {
-            Some(snapshot) => self.answer_from(&asked, &route, snapshot).await,
+            // People are told so on a page; what is never there is not there now.
+            Some(snapshot)
+                if snapshot.is_ready()
+                    || matches!(route, Route::Home | Route::Metrics | Route::NotFound) =>
+            {
+                self.answer_from(&asked, &route, snapshot).await
+            }
+            Some(_) => Err(Failure::NothingYet),
             None => Err(Failure::NoTree),
         };
         result.unwrap_or_else(|failure| failed(&asked, &failure))
@@ -218,7 +225,7 @@ fn failed(asked: &Asked<'_>, failure: &Failure) -> Response<Content> {
         Failure::NotALink => {
             response::json_error(asked, StatusCode::UNAUTHORIZED, &failure.to_string())
         }
-        Failure::NoTree | Failure::Changed => {
+        Failure::NoTree | Failure::NothingYet | Failure::Changed => {
             response::unavailable(asked, StatusCode::SERVICE_UNAVAILABLE, &failure.to_string())
         }
         Failure::Damaged { .. } | Failure::Io { .. } | Failure::Unfinished(_) => {

@@ -28,6 +28,8 @@ pub(super) enum Failure {
     NotALink,
     #[error("the tree cannot be read")]
     NoTree,
+    #[error("nothing has been mirrored yet")]
+    NothingYet,
     #[error(transparent)]
     Unfinished(#[from] Unfinished),
     #[error("{reference} cannot be read")]

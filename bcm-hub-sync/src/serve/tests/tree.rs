@@ -9,6 +9,7 @@ use std::time::Duration;
 use bcm_core::digest::Md5;
 
 use super::origin::{Served, set_time, unpack_recorded};
+use crate::sync::state::State;
 
 /// A server that does not look at the tree by itself any more.
 async fn that_does_not_look() -> Served {
@@ -117,11 +118,29 @@ async fn the_first_snapshot_does_not_need_the_journal_to_go() {
 }
 
 #[tokio::test]
-async fn a_mirror_without_a_tree_yet_is_empty_and_fills() {
+async fn a_mirror_whose_first_sync_has_not_ended_says_so_and_fills() {
     let served = Served::start(|_| {}, |_| {}).await;
-    assert_eq!(served.get("/api/flist").await.text(), "[]\n");
-    assert_eq!(served.get("/api/fileslist").await.text(), "{}\n");
-    assert_eq!(served.get("/healthz").await.status, 200);
+    for begun in [false, true] {
+        if begun {
+            // What a sync makes at its beginning.
+            fs::create_dir_all(served.layout.users()).unwrap();
+        }
+        for path in [
+            "/healthz",
+            "/api/flist",
+            "/api/fileslist",
+            "/api/repositories",
+            "/api/flist/tf-zos",
+            "/tf-zos/a.flist",
+        ] {
+            let answer = served.get(path).await;
+            assert_eq!(answer.status, 503, "{path}");
+            assert!(
+                answer.text().contains("nothing has been mirrored yet"),
+                "{path}"
+            );
+        }
+    }
     assert!(
         served
             .get("/")
@@ -156,6 +175,25 @@ async fn a_tree_that_cannot_be_read_is_unhealthy_until_it_can() {
     fs::remove_file(served.layout.users()).unwrap();
     unpack_recorded(&served.layout);
     assert_eq!(served.get("/healthz").await.status, 200);
+}
+
+#[tokio::test]
+async fn a_mirror_is_empty_where_a_sync_ended_so_and_unhealthy_where_its_tree_is_gone() {
+    let served = Served::start(
+        |layout| {
+            fs::create_dir_all(layout.users()).unwrap();
+            let mut state = State::new();
+            state.last_success = Some(1);
+            state.save(&layout.state()).unwrap();
+        },
+        |_| {},
+    )
+    .await;
+    assert_eq!(served.get("/api/flist").await.text(), "[]\n");
+    assert_eq!(served.get("/healthz").await.status, 200);
+    fs::remove_dir(served.layout.users()).unwrap();
+    assert_eq!(served.get("/api/flist").await.status, 503);
+    assert_eq!(served.get("/healthz").await.status, 503);
 }
 
 /// Two flists that are always published together, by a writer that keeps to the journal: whoever

@@ -4,6 +4,7 @@ use std::fs;
 use std::time::Duration;
 
 use bcm_bootstrap_sync::link::{Turn, link};
+use bcm_bootstrap_sync::manifest::Manifest;
 use bcm_bootstrap_sync::serve::{BootstrapServer, ServeOptions};
 use bcm_bootstrap_sync::verify::verify;
 use bcm_core::http::header::{
@@ -236,6 +237,40 @@ fn scripts_say_what_was_asked_and_nothing_else() {
         let metrics = get("/metrics", &[]).await.text();
         assert!(metrics.contains("\nbcm_bootstrap_kernels 4\n"), "{metrics}");
         assert_eq!(get("/healthz", &[]).await.status, 200);
+    });
+}
+
+#[test]
+fn no_list_is_given_before_a_first_sync_has_ended() {
+    let origin = Bootstrap::small(now());
+    let mirror = Mirror::of(&[&origin]);
+    block_on(async {
+        let (url, client, _cancel) = served(&mirror).await;
+        let lists = async |status: u16, when: &str| {
+            for path in ["/healthz", "/api/images", "/images"] {
+                let answer = ask(&client, Method::GET, format!("{url}{path}"), &[]).await;
+                assert_eq!(answer.status, status, "{path} {when}");
+            }
+        };
+        lists(503, "with nothing").await;
+        std::thread::scope(|beside| beside.spawn(|| mirror.sync()).join().unwrap());
+        lists(200, "after a sync").await;
+        // As it is in the middle of the first.
+        let noted = mirror.layout.manifest();
+        let mut manifest = Manifest::load(&noted).unwrap().manifest;
+        manifest.last_attempt = None;
+        manifest.save(&noted).unwrap();
+        lists(503, "within a sync").await;
+        let kernel = format!("{url}/kernel/{PROD}");
+        assert_eq!(ask(&client, Method::GET, kernel, &[]).await.status, 200);
+        // What another program put there.
+        fs::remove_file(&noted).unwrap();
+        lists(200, "without notes").await;
+        // A disk that is not mounted.
+        manifest.last_attempt = Some(1);
+        manifest.save(&noted).unwrap();
+        fs::remove_dir_all(mirror.layout.kernels()).unwrap();
+        lists(503, "without kernels").await;
     });
 }
 
