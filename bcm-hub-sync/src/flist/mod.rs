@@ -19,6 +19,7 @@ mod database;
 mod entry;
 mod error;
 mod limits;
+mod merge;
 mod message;
 mod metadata;
 mod pack;
@@ -38,8 +39,9 @@ pub use entry::{
 };
 pub use error::{DatabaseError, FlistError, TreeProblem};
 pub use limits::Limits;
+pub(crate) use merge::merge;
 pub use metadata::{BACKEND, Backend, InvalidBackend, Metadata};
-pub use pack::{PackError, PackOptions, PackReport, Unpackable, pack};
+pub use pack::{Attribute, Attributes, PackError, PackOptions, PackReport, Unpackable, pack};
 pub use reader::Flist;
 pub use rewrite::rewrite_backend;
 pub use skipped::{Skipped, SkippedPath};

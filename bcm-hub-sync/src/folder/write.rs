@@ -1,8 +1,9 @@
 //! What changes a folder.
 
 use std::ffi::OsStr;
+use std::fs::File;
 
-use rustix::fs::{AtFlags, Mode, RenameFlags, Timespec, Timestamps};
+use rustix::fs::{AtFlags, Mode, OFlags, RenameFlags, Timespec, Timestamps};
 use rustix::io::Errno;
 
 use super::{Folder, Kind, Result};
@@ -17,6 +18,16 @@ impl Folder {
         match self.child(name)? {
             Some(child) => Ok(child),
             None => self.failed("open the folder", name, Errno::NOENT),
+        }
+    }
+
+    /// Makes the file `name`, which must not be there, for its owner alone.
+    pub(crate) fn create(&self, name: &str) -> Result<File> {
+        let flags =
+            OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        match rustix::fs::openat(&self.fd, name, flags, Mode::from_raw_mode(0o600)) {
+            Ok(fd) => Ok(File::from(fd)),
+            Err(error) => self.failed("make the file", name, error),
         }
     }
 

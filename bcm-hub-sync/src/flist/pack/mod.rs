@@ -1,13 +1,14 @@
 //! Making an flist of a folder.
 
+mod attributes;
 mod read;
 mod tree;
 
 use std::io;
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
-use std::sync::Mutex;
 use std::sync::mpsc::{channel, sync_channel};
+use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::SystemTime;
 
@@ -25,6 +26,8 @@ use super::writer::Writer;
 use crate::block::codec::EncodeError;
 use crate::store::{BlockStore, StoreError};
 use bcm_core::cause::chain;
+
+pub use attributes::{Attribute, Attributes};
 
 /// More threads than this only wait for the disk, and each has files open.
 const MAX_THREADS: usize = 64;
@@ -47,6 +50,9 @@ pub struct PackOptions {
     pub timestamp: u32,
     /// A folder for the temporary database. Default: that of the flist.
     pub scratch: Option<PathBuf>,
+    /// Owners, modes and times that are taken instead of the file system's, which may not let them be set.
+    /// Default: none.
+    pub attributes: Option<Arc<Attributes>>,
 }
 
 /// What to do about files that cannot be packed: those that cannot be read, that change while
@@ -75,6 +81,7 @@ impl Default for PackOptions {
                 .and_then(|now| u32::try_from(now.as_secs()).ok())
                 .unwrap_or(0),
             scratch: None,
+            attributes: None,
         }
     }
 }

@@ -10,7 +10,7 @@ use super::{Packer, UNREAD};
 use crate::block::codec::CHUNK_SIZE;
 use crate::flist::entry::{Acl, DIRECTORY_SIZE, DirectoryKey, Inode, Kind, Special, SpecialType};
 use crate::flist::message;
-use crate::flist::pack::PackError;
+use crate::flist::pack::{Attribute, PackError};
 
 impl Packer<'_> {
     /// What is in a directory, in upstream's order: directories first, each sorted by the bytes
@@ -106,19 +106,28 @@ impl Packer<'_> {
             self.packed.skipped.add(path, reason);
             return Ok(None);
         };
-        let modified = seconds(metadata.mtime());
+        let inside = parent.join(&name);
+        let known = self.options.attributes.as_ref();
+        let known = known.and_then(|known| known.get(&inside)).copied();
+        let attribute = known.unwrap_or(Attribute {
+            uid: metadata.uid(),
+            gid: metadata.gid(),
+            mode: metadata.mode(),
+            modified: metadata.mtime(),
+        });
+        let modified = seconds(attribute.modified);
         Ok(Some(Inode {
             name,
             size,
             kind,
-            acl_key: self.acl(metadata)?,
+            acl_key: self.acl(&attribute)?,
             modified,
             created: modified,
         }))
     }
 
-    fn acl(&mut self, metadata: &Metadata) -> Result<String, PackError> {
-        let (uid, gid, mode) = (metadata.uid(), metadata.gid(), metadata.mode() & 0o7777);
+    fn acl(&mut self, attribute: &Attribute) -> Result<String, PackError> {
+        let (uid, gid, mode) = (attribute.uid, attribute.gid, attribute.mode & 0o7777);
         if let Some(key) = self.acl_keys.get(&(uid, gid, mode)) {
             return Ok(key.clone());
         }
