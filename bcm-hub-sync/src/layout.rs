@@ -16,6 +16,8 @@ use std::path::{Path, PathBuf};
 /// hub/follow.json    what the process that follows upstream is at; hub/follow.lock is held by it
 /// hub/scan.json      how far the scan of a whole namespace got
 /// hub/gone-blocks    blocks of it that are gone upstream, until they are deleted
+/// hub/mode.json      there once the hub is no mirror, or none any more; see `mode`
+/// hub/tokens.json    who may publish over the network, as hashes; see `tokens`
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Layout {
@@ -116,5 +118,23 @@ impl Layout {
     #[must_use]
     pub fn snapshot_flists(&self) -> PathBuf {
         self.root.join("hub/snapshots/flists")
+    }
+
+    /// What the hub is, where it is no mirror.
+    #[must_use]
+    pub fn mode(&self) -> PathBuf {
+        self.root.join("hub/mode.json")
+    }
+
+    /// The tokens of those who may publish over the network.
+    #[must_use]
+    pub fn tokens(&self) -> PathBuf {
+        self.root.join("hub/tokens.json")
+    }
+
+    /// Held while the tokens are changed.
+    #[must_use]
+    pub fn tokens_lock(&self) -> PathBuf {
+        self.root.join("hub/tokens.lock")
     }
 }

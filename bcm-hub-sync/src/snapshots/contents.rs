@@ -82,6 +82,22 @@ impl Contents {
     }
 }
 
+/// Keeps published flists that are about to be replaced or removed, each with its MD5: their blocks are
+/// spared by a collection of garbage for its time of grace.
+pub(crate) fn keep_replaced(
+    layout: &Layout,
+    flists: &[(FlistRef, Md5)],
+) -> Result<(), SnapshotError> {
+    if flists.is_empty() {
+        return Ok(());
+    }
+    let mut contents = Contents::open(layout)?;
+    for (place, md5) in flists {
+        contents.keep(place, md5)?;
+    }
+    contents.sync()
+}
+
 /// The files of flists that are in no published place any more, but in a snapshot, or were
 /// published until lately.
 pub(crate) fn unpublished(layout: &Layout) -> io::Result<Vec<PathBuf>> {

@@ -8,6 +8,7 @@ use bcm_core::lock::LockError;
 
 use crate::catalog::local::LocalError;
 use crate::folder::FolderError;
+use crate::mode::ModeFileError;
 use crate::sync::state::StateError;
 use crate::sync::{PublishError, SyncError};
 
@@ -56,6 +57,9 @@ pub enum SnapshotError {
     /// What syncs remember cannot be used.
     #[error("what the syncs remember cannot be used")]
     State(#[from] StateError),
+    /// What this hub is cannot be told.
+    #[error("what this hub is cannot be told")]
+    Mode(#[from] ModeFileError),
     /// A file could not be written.
     #[error("the snapshot could not be written down")]
     Write(#[from] AtomicFileError),

@@ -26,7 +26,7 @@ use crate::layout::Layout;
 use crate::sync::state::State;
 use manifest::Manifest;
 
-pub(crate) use contents::{forget_damaged, sweep, unpublished};
+pub(crate) use contents::{forget_damaged, keep_replaced, sweep, unpublished};
 pub use error::SnapshotError;
 pub use restore::{Restored, restore};
 pub(crate) use take::after_sync;

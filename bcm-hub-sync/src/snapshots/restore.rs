@@ -18,6 +18,7 @@ use crate::catalog::local::{self, LocalScan};
 use crate::catalog::{Entry, FlistRef, Item, Published};
 use crate::flist::Limits;
 use crate::layout::Layout;
+use crate::mode::Mode;
 use crate::store::BlockStore;
 use crate::sync::publish::{self, Point, StagedFlist, Step};
 use crate::sync::restoring::{StagedName, lacking_blocks, open_staging};
@@ -57,6 +58,8 @@ pub fn restore(
 ) -> Result<Restored, SnapshotError> {
     known(layout, name)?;
     let _lock = FolderLock::acquire(&layout.lock())?;
+    // Where there are no syncs, none has to wait.
+    let hold = hold && Mode::of(layout)? == Mode::Mirror;
     open_staging(layout)?;
     publish::roll_forward(layout, &mut |_| Ok(()))?;
     if !dry_run {

@@ -9,6 +9,7 @@ use super::publish::PublishError;
 use super::state::StateError;
 use crate::catalog::local::LocalError;
 use crate::catalog::upstream::{ListError, UpstreamError};
+use crate::mode::{Mode, ModeFileError};
 use crate::store::StoreError;
 use bcm_core::cause::chain;
 
@@ -65,6 +66,17 @@ pub enum SyncError {
         /// The snapshot.
         snapshot: String,
     },
+    /// This hub is no mirror, or none any more.
+    #[error("{} is {mode}: it stands alone and follows no upstream", path.display())]
+    StandsAlone {
+        /// The data folder.
+        path: PathBuf,
+        /// What it is.
+        mode: Mode,
+    },
+    /// What this hub is cannot be told.
+    #[error("what this hub is cannot be told")]
+    Mode(#[from] ModeFileError),
     /// The caller asked to stop.
     #[error("the sync was interrupted; the next one goes on with what was fetched")]
     Cancelled,
@@ -96,6 +108,12 @@ impl SyncError {
             self,
             Self::Lock(LockError::Held { .. }) | Self::Store(StoreError::InUse { .. })
         )
+    }
+
+    /// Whether syncs are held back until an operator says otherwise.
+    #[must_use]
+    pub fn waits_for_operator(&self) -> bool {
+        matches!(self, Self::Held { .. } | Self::StandsAlone { .. })
     }
 
     /// This error, or [`SyncError::Full`] where a full disk is what is behind it.

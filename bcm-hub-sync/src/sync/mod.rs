@@ -29,4 +29,5 @@ pub(crate) use plan::now;
 pub use plan::{Plan, PlannedFlist, PlannedLink};
 pub use publish::PublishError;
 pub use report::{Counts, Refused, SyncOutcome, SyncReport};
+pub(crate) use run::check_mode;
 pub use run::{plan, sync};

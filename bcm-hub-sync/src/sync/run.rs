@@ -22,6 +22,7 @@ use super::stage::{self, Stage, Staged, StagedName};
 use super::state::State;
 use crate::catalog::local;
 use crate::layout::Layout;
+use crate::mode::Mode;
 use crate::snapshots;
 use crate::store::BlockStore;
 use bcm_core::cause::chain;
@@ -34,7 +35,7 @@ use bcm_core::cause::chain;
 /// the next sync finds what was there before or finishes what was being published.
 ///
 /// # Errors
-/// The data folder is in use, no upstream can be listed, the disk is full or failing, or `cancel`
+/// The data folder is in use or no mirror's, no upstream can be listed, the disk is full or failing, or `cancel`
 /// was cancelled. What was published before is untouched.
 pub async fn sync(
     layout: &Layout,
@@ -47,6 +48,7 @@ pub async fn sync(
     let root = layout.root();
     std::fs::create_dir_all(root).map_err(|error| SyncError::io("make the folder", root, error))?;
     let _lock = FolderLock::acquire(&layout.lock())?;
+    check_mode(layout)?;
     let watched = Arc::clone(&progress);
     let result = run(layout, config, store, progress, cancel, started).await;
     let (seconds, ended) = (started.0.elapsed().as_secs_f64(), Ended::of(&result));
@@ -55,6 +57,21 @@ pub async fn sync(
         watched.note(Level::Warning, &text);
     }
     result
+}
+
+/// Whether the hub in the data folder of `layout` is a mirror: another one has what no upstream has,
+/// and a sync would take it away.
+///
+/// # Errors
+/// It is not, or that cannot be told.
+pub(crate) fn check_mode(layout: &Layout) -> Result<(), SyncError> {
+    match Mode::of(layout)? {
+        Mode::Mirror => Ok(()),
+        mode => Err(SyncError::StandsAlone {
+            path: layout.root().to_owned(),
+            mode,
+        }),
+    }
 }
 
 /// The sync, while the data folder is locked.
@@ -224,6 +241,7 @@ pub async fn plan(
     progress: SharedProgress,
     cancel: CancellationToken,
 ) -> Result<Plan, SyncError> {
+    check_mode(layout)?;
     let preparing = prepare(layout, config, &store, &*progress);
     let prepared = cancel.run_until_cancelled(preparing).await;
     let mut plan = prepared.unwrap_or(Err(SyncError::Cancelled))?.plan();

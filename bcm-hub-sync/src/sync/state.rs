@@ -50,6 +50,9 @@ pub struct State {
     /// an earlier version wrote the state.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub published: Option<Published>,
+    /// What an operator published, changed or removed since this is no mirror any more.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub own: BTreeSet<Item>,
     /// The published flists and the tombstones.
     #[serde(flatten)]
     pub memory: Memory,
@@ -162,6 +165,16 @@ impl State {
         let others = self.published.as_ref();
         others.is_some_and(|others| others.get(item).is_some())
             || matches!(item, Item::Entry(place) if self.memory.flists.contains_key(place))
+    }
+
+    /// Forgets that `item` was published.
+    pub(crate) fn forget(&mut self, item: &Item) {
+        if let Item::Entry(place) = item {
+            self.memory.flists.remove(place);
+        }
+        if let Some(published) = &mut self.published {
+            published.set(item.clone(), None);
+        }
     }
 
     /// Remembers of `item` what `before` does, for it could not be published anew. So it is looked

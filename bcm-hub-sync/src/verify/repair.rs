@@ -15,7 +15,7 @@ use crate::snapshots;
 use crate::store::BlockStore;
 use crate::sync::refetch::refetch;
 use crate::sync::state::{State, StateError};
-use crate::sync::{SyncConfig, SyncError, SyncOutcome, SyncReport, sync};
+use crate::sync::{SyncConfig, SyncError, SyncOutcome, SyncReport, check_mode, sync};
 
 /// What a repair found, did, and left.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -82,7 +82,7 @@ impl RepairError {
 /// Cancel safety: as for [`sync()`].
 ///
 /// # Errors
-/// Verifying or syncing could not go on, or `cancel` was cancelled.
+/// This is no mirror, verifying or syncing could not go on, or `cancel` was cancelled.
 pub async fn repair(
     layout: &Layout,
     store: Arc<dyn BlockStore>,
@@ -91,6 +91,8 @@ pub async fn repair(
     progress: SharedProgress,
     cancel: CancellationToken,
 ) -> Result<RepairReport, RepairError> {
+    // Nothing is to be removed that nobody can give back.
+    check_mode(layout)?;
     let mut options = options.clone();
     options.remove_damaged = true;
     let again = |options: VerifyOptions| {

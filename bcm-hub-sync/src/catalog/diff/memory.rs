@@ -33,6 +33,9 @@ pub struct FlistRecord {
 /// A form that no sync makes: what is remembered in it is looked at again by the next one.
 pub(crate) const NO_FORM: &str = "unknown";
 
+/// The form of what an operator published. No sync makes it either.
+pub(crate) const OWN_FORM: &str = "published here";
+
 impl FlistRecord {
     /// Makes the next sync look at the flist again, without forgetting what was published.
     pub(crate) fn doubt(&mut self) {

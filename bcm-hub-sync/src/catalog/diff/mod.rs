@@ -24,8 +24,8 @@ use super::selection::Wanted;
 use super::{Catalog, Entry, FlistRef, Item, RegularFile, Symlink, Tag, TagLink, TagRef};
 
 pub(crate) use gone::needed_by;
-pub(crate) use memory::NO_FORM;
 pub use memory::{FlistRecord, Memory};
+pub(crate) use memory::{NO_FORM, OWN_FORM};
 
 /// How long before a listing a file must have been changed, in seconds of upstream's clock, so
 /// that a later change cannot carry the same time: times are listed in whole seconds.

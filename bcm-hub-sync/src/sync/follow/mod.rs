@@ -68,7 +68,8 @@ pub enum FollowEvent<'a> {
         /// The pause before the next one.
         next: Duration,
     },
-    /// Another process writes to the data folder, or a restored snapshot is not released yet.
+    /// Another process writes to the data folder, a restored snapshot is not released yet, or this is no
+    /// mirror any more.
     Busy {
         /// Which.
         error: &'a SyncError,
@@ -170,7 +171,7 @@ async fn syncs(
         let went_well = result.is_ok();
         let next = match &result {
             Err(SyncError::Cancelled) => return,
-            Err(error) if error.is_busy() || matches!(error, SyncError::Held { .. }) => {
+            Err(error) if error.is_busy() || error.waits_for_operator() => {
                 let next = match error.is_busy() {
                     true => BUSY,
                     false => options.pause(0, false),

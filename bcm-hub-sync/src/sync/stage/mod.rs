@@ -36,9 +36,10 @@ use crate::store::BlockStore;
 use bcm_core::cause::chain;
 
 pub(super) use acquire::Acquired;
-pub(super) use closure::{Missing, Recent, check_blocks, request_blocks};
+pub(crate) use closure::Missing;
+pub(super) use closure::{Recent, check_blocks, request_blocks};
 pub(crate) use names::StagedName;
-pub(super) use names::{clean, scratch};
+pub(crate) use names::{clean, scratch};
 
 /// How many batches of wanted keys wait for the fetch of blocks.
 const KEY_QUEUE: usize = 16;

@@ -69,7 +69,7 @@ fn names(folder: &Path) -> Result<Vec<String>, SyncError> {
 }
 
 /// Where flists are unpacked while they are read.
-pub(in crate::sync) fn scratch(layout: &Layout) -> PathBuf {
+pub(crate) fn scratch(layout: &Layout) -> PathBuf {
     layout.staging().join("scratch")
 }
 
@@ -79,7 +79,7 @@ pub(super) fn published(layout: &Layout, place: &FlistRef) -> PathBuf {
 }
 
 /// Removes what lies in the staging folder, except for the files called `keep`.
-pub(in crate::sync) fn clean(layout: &Layout, keep: &BTreeSet<String>) -> Result<(), SyncError> {
+pub(crate) fn clean(layout: &Layout, keep: &BTreeSet<String>) -> Result<(), SyncError> {
     let staging = layout.staging();
     for name in names(&staging)? {
         if keep.contains(&name) {
