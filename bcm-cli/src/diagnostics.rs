@@ -228,6 +228,12 @@ fn hint_for(error: &(dyn Error + 'static)) -> Option<String> {
     if let Some(SyncError::Held { .. }) = find(error) {
         return Some("`bcm hub snapshot release` lets syncs go on".to_owned());
     }
+    if let Some(SyncError::StandsAlone { .. }) = find(error) {
+        return Some(
+            "`bcm hub attach --discard` makes it a mirror again, and gives up what was published in it"
+                .to_owned(),
+        );
+    }
     if let Some(StoreError::Damaged { path, .. }) = find(error) {
         let folder = path.parent().unwrap_or(path).display();
         return Some(format!(

@@ -49,6 +49,11 @@ impl Scratch {
         Ok(Self { here, elsewhere })
     }
 
+    /// The folder of its own.
+    pub(crate) fn here(&self) -> Option<&Path> {
+        self.here.as_ref().map(|here| here.folder.path())
+    }
+
     /// Does `look` with a folder; once more elsewhere, where the disk turns out to be full.
     pub(crate) fn with<T>(
         &self,

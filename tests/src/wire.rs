@@ -45,6 +45,10 @@ pub fn request(address: SocketAddr, method: &str, path: &str, headers: &str) -> 
     .expect("write");
     let mut bytes = Vec::new();
     stream.read_to_end(&mut bytes).expect("read");
+    answered(bytes)
+}
+
+fn answered(mut bytes: Vec<u8>) -> Response {
     let Some(end) = bytes.windows(4).position(|four| four == b"\r\n\r\n") else {
         return Response {
             status: 0,
@@ -56,6 +60,25 @@ pub fn request(address: SocketAddr, method: &str, path: &str, headers: &str) -> 
     let status = head[9..12].parse().expect("a status");
     let body = bytes.split_off(end + 4);
     Response { status, head, body }
+}
+
+/// Sends one request with a body and reads until the server closes. `headers` are whole lines.
+#[track_caller]
+pub fn send(address: SocketAddr, method: &str, path: &str, headers: &str, body: &[u8]) -> Response {
+    let mut stream = TcpStream::connect(address).expect("connect");
+    stream.set_read_timeout(DEADLINE).expect("timeout");
+    let length = body.len();
+    write!(
+        stream,
+        "{method} {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\nContent-Length: {length}\r\n\
+         {headers}\r\n"
+    )
+    .expect("write");
+    // A server that refuses a body may close before it has read it.
+    let _ = stream.write_all(body);
+    let mut bytes = Vec::new();
+    let _ = stream.read_to_end(&mut bytes);
+    answered(bytes)
 }
 
 /// A GET without further headers.

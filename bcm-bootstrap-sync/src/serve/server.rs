@@ -63,8 +63,8 @@ impl BootstrapServer {
 }
 
 impl Handler for App {
-    async fn answer(&self, request: &Request<Incoming>) -> Response<Content> {
+    async fn answer(&self, request: Request<Incoming>) -> Response<Content> {
         let has_body = !request.body().is_end_stream();
-        self.answer_request(request, has_body).await
+        self.answer_request(&request, has_body).await
     }
 }

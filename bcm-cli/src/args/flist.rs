@@ -149,7 +149,8 @@ impl From<WhenOwners> for Owners {
     }
 }
 
-fn metadata(text: &str) -> Result<(String, String), String> {
+/// `NAME=TEXT`
+pub(crate) fn metadata(text: &str) -> Result<(String, String), String> {
     match text.split_once('=') {
         Some(("backend", _)) => Err("the backend is set with --backend".to_owned()),
         Some((name, text)) if !name.is_empty() => Ok((name.to_owned(), text.to_owned())),

@@ -10,11 +10,15 @@ use bcm_hub_sync::zdb::ZdbAddress;
 use clap::{Args, Subcommand};
 
 use super::choices::{Blocks, Flists, Profile};
+use super::publishing::{
+    AttachCommand, DetachCommand, LinkCommand, PublishCommand, RemoveCommand, RenameCommand,
+    TagCommand, TokenCommand,
+};
 use super::snapshot::SnapshotCommand;
 use crate::settings::key::hub_url;
 use crate::settings::value::{self, DeleteAfter, Listen};
 
-/// Mirror a Zero-OS Hub
+/// Mirror a Zero-OS Hub, or be one
 #[derive(Debug, Subcommand)]
 pub(crate) enum HubCommand {
     /// Make the mirror equal to its upstream
@@ -54,6 +58,35 @@ pub(crate) enum HubCommand {
     /// Needed is what a published flist or a snapshot names, and what did until `--grace` ago. While
     /// it runs, no sync does.
     Gc(GcCommand),
+    /// Cut the mirror off from its upstream: it stands alone, and can be published into
+    ///
+    /// What is here stays as it is; nothing is deleted any more, and syncs refuse. The upstream is
+    /// forgotten. `bcm hub attach --discard` is the way back.
+    Detach(DetachCommand),
+    /// Make a hub that stands alone a mirror again
+    ///
+    /// What was published, changed or removed here is given up, which has to be said with `--discard`;
+    /// it is kept as a snapshot. The next sync brings back what upstream has.
+    Attach(AttachCommand),
+    /// Make an empty data folder a hub without an upstream, which can be published into
+    Standalone(DetachCommand),
+    /// Publish a folder, an archive or an flist in a hub that stands alone
+    ///
+    /// A folder and an archive are packed and their blocks stored; an flist is taken as it is when
+    /// every block that it names is here. It appears when all of that is on disk.
+    Publish(Box<PublishCommand>),
+    /// Make a link to an flist, or to a tag
+    Link(LinkCommand),
+    /// Put a link into a tag, or take one out
+    Tag(TagCommand),
+    /// Give an flist or a link another name
+    Rename(RenameCommand),
+    /// Remove an flist, a link, a tag or an empty repository
+    ///
+    /// Blocks that nothing needs any more go with `bcm hub gc`, after its time of grace.
+    Remove(RemoveCommand),
+    #[command(subcommand)]
+    Token(TokenCommand),
 }
 
 /// `bcm hub pin`.
@@ -369,4 +402,19 @@ pub(crate) struct ServeArgs {
     /// Answer `/metrics` here, and no longer where everybody asks; can be repeated
     #[arg(long, value_name = "ADDRESS")]
     pub(crate) metrics: Vec<Listen>,
+    /// In a hub that stands alone: the largest file that is taken over the network
+    #[arg(long, value_name = "SIZE", value_parser = value::size)]
+    pub(crate) max_upload: Option<u64>,
+
+    /// In a hub that stands alone: the most that an archive from the network may unpack to
+    #[arg(long, value_name = "SIZE", value_parser = value::size)]
+    pub(crate) max_unpacked: Option<u64>,
+
+    /// In a hub that stands alone: how long an upload may take
+    #[arg(long, value_name = "TIME", value_parser = value::pause)]
+    pub(crate) upload_timeout: Option<Duration>,
+
+    /// In a hub that stands alone: how many uploads are taken at the same time
+    #[arg(long, value_name = "N", value_parser = value::count)]
+    pub(crate) uploads: Option<usize>,
 }

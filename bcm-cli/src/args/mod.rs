@@ -15,6 +15,7 @@ pub(crate) mod flist;
 pub(crate) mod global;
 pub(crate) mod host;
 pub(crate) mod hub;
+pub(crate) mod publishing;
 pub(crate) mod snapshot;
 pub(crate) mod ssh;
 pub(crate) mod stack;

@@ -4,10 +4,12 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use bcm_hub_sync::layout::Layout;
+use bcm_hub_sync::mode::Mode;
 use bcm_hub_sync::serve::{
-    CountedStore, HubServer, MetricsServer, MetricsSource, Refresher, ServeOptions,
+    CountedStore, HubServer, MetricsServer, MetricsSource, OpenStore, PublishOptions, Refresher, ServeOptions,
 };
 use bcm_hub_sync::store::BlockStore;
+use bcm_hub_sync::store::embedded::Access;
 use bcm_hub_sync::zdb::server::{ZdbServer, ZdbServerOptions};
 use serde::Serialize;
 use tokio::task::JoinSet;
@@ -15,7 +17,8 @@ use tokio_util::sync::CancellationToken;
 
 use crate::diagnostics::Failure;
 use crate::settings::listen::reachable;
-use crate::settings::serve::ServeSettings;
+use crate::settings::serve::{PublishingSettings, ServeSettings};
+use crate::settings::store::StoreSettings;
 
 /// Servers that run until they are told to stop.
 pub(crate) struct Serving {
@@ -79,16 +82,25 @@ impl Addresses {
 }
 
 impl Serving {
-    /// Listens, and serves in the background until `cancel`.
+    /// Listens, and serves in the background until `cancel`. Where the hub stands alone, what is published
+    /// over the network is taken, and `open` opens the store for that, if it is given; from a mirror nobody can write.
     ///
     /// # Errors
-    /// An address cannot be listened on.
+    /// An address cannot be listened on, or what the hub is cannot be told.
     pub(crate) async fn start(
         layout: &Layout,
         store: Arc<dyn BlockStore>,
+        open: Option<&StoreSettings>,
         settings: ServeSettings,
         cancel: &CancellationToken,
     ) -> Result<Self, Failure> {
+        let mode = Mode::of(layout).map_err(Failure::new)?;
+        let publishing = match (open, settings.publishing) {
+            (Some(open), Some(settings)) if mode.is_writable() => {
+                Some(publishing(layout, open, settings))
+            }
+            _ => None,
+        };
         let options = ZdbServerOptions {
             listen: settings.zdb,
             free_space_of: Some(layout.root().to_owned()),
@@ -104,7 +116,8 @@ impl Serving {
             backend.port = zdb.local_addrs().first().map_or(0, SocketAddr::port);
         }
         let mut options = ServeOptions::new(layout.clone(), settings.http, backend);
-        options.upstream = settings.upstream;
+        options.upstream = settings.upstream.filter(|_| mode == Mode::Mirror);
+        options.publishing = publishing;
         options.store = Some(counted);
         options.metrics_apart = !settings.metrics.is_empty();
         let http = HubServer::bind(options)
@@ -150,4 +163,21 @@ impl Serving {
     pub(crate) async fn ended(mut self) {
         while self.servers.join_next().await.is_some() {}
     }
+}
+
+/// How what is published over the network is taken.
+fn publishing(
+    layout: &Layout,
+    open: &StoreSettings,
+    settings: PublishingSettings,
+) -> PublishOptions {
+    let (layout, open) = (layout.clone(), open.clone());
+    let open = move || open.open(&layout, Access::ReadWrite);
+    let mut options = PublishOptions::new(OpenStore(Arc::new(open)));
+    options.backend = settings.backend;
+    options.upload_bytes = settings.max_upload;
+    options.archive.unpacked_bytes = settings.max_unpacked;
+    options.upload_timeout = settings.timeout;
+    options.uploads = settings.uploads;
+    options
 }

@@ -147,8 +147,9 @@ impl Origin {
             metrics: Vec::new(),
             backend: backend(),
             upstream: None,
+            publishing: None,
         };
-        let serving = Serving::start(&layout, store, settings, &cancel).await?;
+        let serving = Serving::start(&layout, store, None, settings, &cancel).await?;
         let no_address = || Failure::new(DemoError::Address);
         let url = serving.addresses.url().and_then(|url| url.parse().ok());
         let zdb = serving.addresses.zdb.first().and_then(|address| {

@@ -265,6 +265,14 @@ keys! {
     HTTP: Listen = "hub.http", "http", Texts, [":8080"], from_str;
     /// Where the 0-db server listens.
     ZDB: Listen = "hub.zdb", "zdb", Texts, [":9900"], from_str;
+    /// In a hub that stands alone: the largest file that is taken over the network: `500M`, `2G`.
+    MAX_UPLOAD: u64 = "hub.max-upload", "max-upload", Text, ["2G"], value::size;
+    /// In a hub that stands alone: the most that an archive from the network may unpack to.
+    MAX_UNPACKED: u64 = "hub.max-unpacked", "max-unpacked", Text, ["20G"], value::size;
+    /// In a hub that stands alone: how long an upload may take.
+    UPLOAD_TIMEOUT: Duration = "hub.upload-timeout", "upload-timeout", Text, ["30m"], value::pause;
+    /// In a hub that stands alone: how many uploads are taken at the same time.
+    UPLOADS: usize = "hub.uploads", "uploads", Count, ["4"], value::count;
     /// The Bootstraps to mirror, in the order they are tried: the next one is asked when one fails.
     BOOTSTRAP_UPSTREAM: Url = "bootstrap.upstream", "upstream", Texts, ["https://bootstrap.grid.tf"], bootstrap_url;
     /// Mirror only kernels that are at most this old: `90d`, `52w`, or `all`. What a run mode leads to is mirrored in any case.

@@ -1,6 +1,7 @@
 //! What `bcm hub serve` works with.
 
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use bcm_hub_sync::flist::Backend;
 
@@ -22,6 +23,19 @@ pub(crate) struct ServeSettings {
     pub(crate) backend: Backend,
     /// The hub that is mirrored, for the pages.
     pub(crate) upstream: Option<String>,
+    /// For a hub that stands alone.
+    pub(crate) publishing: Option<PublishingSettings>,
+}
+
+/// What is taken over the network, where anything is.
+#[derive(Debug, Clone)]
+pub(crate) struct PublishingSettings {
+    /// Where nodes find the blocks, if somebody said so.
+    pub(crate) backend: Option<Backend>,
+    pub(crate) max_upload: u64,
+    pub(crate) max_unpacked: u64,
+    pub(crate) timeout: Duration,
+    pub(crate) uploads: usize,
 }
 
 impl ServeSettings {
@@ -53,6 +67,13 @@ impl ServeSettings {
                 .0
                 .first()
                 .map(|url| bcm_core::redact::url(url.as_str())),
+            publishing: Some(PublishingSettings {
+                backend: settings.maybe(&key::BACKEND, public.backend.clone())?,
+                max_upload: settings.one(&key::MAX_UPLOAD, serve.max_upload)?,
+                max_unpacked: settings.one(&key::MAX_UNPACKED, serve.max_unpacked)?,
+                timeout: settings.one(&key::UPLOAD_TIMEOUT, serve.upload_timeout)?,
+                uploads: settings.one(&key::UPLOADS, serve.uploads)?,
+            }),
         })
     }
 }

@@ -58,6 +58,25 @@ pub(crate) fn rate(text: &str) -> Result<u64, String> {
     (rate >= LEAST).then_some(rate).ok_or_else(wrong)
 }
 
+/// Bytes: `500k`, `10M`, `2G`, by 1,024s.
+pub(crate) fn size(text: &str) -> Result<u64, String> {
+    let wrong = || format!("{text:?} is not a size of at least 1k, such as 500M or 2G");
+    let digits = text
+        .find(|c: char| !c.is_ascii_digit())
+        .unwrap_or(text.len());
+    let shift = match &text[digits..] {
+        "" => 0,
+        "k" | "K" => 10,
+        "M" => 20,
+        "G" => 30,
+        "T" => 40,
+        _ => return Err(wrong()),
+    };
+    let number: u64 = text[..digits].parse().map_err(|_| wrong())?;
+    let size = number.checked_mul(1 << shift).ok_or_else(wrong)?;
+    (size >= 1024).then_some(size).ok_or_else(wrong)
+}
+
 /// Requests a second.
 pub(crate) fn requests(text: &str) -> Result<usize, String> {
     const MOST: usize = 1_000_000;
@@ -325,6 +344,15 @@ mod tests {
         assert!(duration("18446744073709551615w").is_err());
         assert_eq!("never".parse(), Ok(DeleteAfter(None)));
         assert_eq!("0s".parse(), Ok(DeleteAfter(Some(Duration::ZERO))));
+    }
+
+    #[test]
+    fn sizes() {
+        assert_eq!(size("2G"), Ok(2 << 30));
+        assert_eq!(size("4096"), Ok(4096));
+        for wrong in ["", "G", "1023", "2g", "-1M", "99999999999T"] {
+            assert!(size(wrong).is_err(), "{wrong:?}");
+        }
     }
 
     #[test]

@@ -55,8 +55,8 @@ impl MetricsServer {
 }
 
 impl Handler for Sources {
-    async fn answer(&self, request: &Request<Incoming>) -> Response<Content> {
-        let asked = Asked::of(request);
+    async fn answer(&self, request: Request<Incoming>) -> Response<Content> {
+        let asked = Asked::of(&request);
         if ![Method::GET, Method::HEAD].contains(asked.method) {
             return response::and_close(response::method_not_allowed(&asked, "GET, HEAD"));
         }

@@ -55,9 +55,9 @@ pub enum ServeError {
 
 /// What answers requests.
 pub trait Handler: Send + Sync + 'static {
-    /// Answers one request. The server has read its head; a body is never read.
-    fn answer(&self, request: &Request<Incoming>)
-    -> impl Future<Output = Response<Content>> + Send;
+    /// Answers one request, of which the head was read. Who reads its body bounds how much of it and for
+    /// how long: nothing here does. Who does not read it lets go of it.
+    fn answer(&self, request: Request<Incoming>) -> impl Future<Output = Response<Content>> + Send;
 }
 
 /// Open listeners, before anything is answered.
@@ -208,7 +208,7 @@ async fn serve<H: Handler>(
         let answering = requests.begin();
         let handler = Arc::clone(&handler);
         async move {
-            let response = handler.answer(&request).await;
+            let response = handler.answer(request).await;
             Ok::<_, Infallible>(response.map(|content| Tracked::new(content, answering)))
         }
     });

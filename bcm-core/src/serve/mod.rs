@@ -10,7 +10,8 @@
 //! - [`metrics`] writes what Prometheus reads; [`MetricsServer`] answers with it at an address of its own.
 //! - [`pages`] frame what people see: made on the server, without script.
 //!
-//! Nothing here reads a request's body, so nothing served by it can be written over the network.
+//! Nothing here reads a request's body; a handler that does not either cannot be written to over the
+//! network.
 
 mod apart;
 pub mod body;

@@ -207,7 +207,7 @@ pub fn failed(
 
 /// 405 with the methods that there are, such as `GET, HEAD`.
 pub fn method_not_allowed(asked: &Asked<'_>, allowed: &'static str) -> Response<Content> {
-    let message = "this is a mirror: it answers GET and HEAD";
+    let message = "this path only answers who reads it: GET and HEAD";
     let mut response = json_error(asked, StatusCode::METHOD_NOT_ALLOWED, message);
     set(&mut response, ALLOW, allowed);
     response

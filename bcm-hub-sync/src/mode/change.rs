@@ -372,6 +372,8 @@ pub fn attach(layout: &Layout, discard: bool, dry_run: bool) -> Result<Attached,
     let mode = layout.mode();
     atomic_file::remove_if_there(&mode).map_err(ModeError::io("remove", &mode))?;
     atomic_file::sync_dir(&layout.hub())?;
+    // Servers look at the state file; it is another one after the mode.
+    State::load(&layout.state())?.state.save(&layout.state())?;
     Ok(attached)
 }
 

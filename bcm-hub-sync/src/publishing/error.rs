@@ -58,7 +58,7 @@ pub enum PublishingError {
         found: &'static str,
     },
     /// Links lead to it.
-    #[error("{item} is needed: {count} links lead to it, such as {first}")]
+    #[error("{item} is needed: {}", needs(*count, first))]
     Needed {
         /// Which.
         item: Item,
@@ -150,6 +150,13 @@ pub enum PublishingError {
     /// The caller asked to stop.
     #[error("publishing was interrupted; nothing was published")]
     Cancelled,
+}
+
+fn needs(count: usize, first: &str) -> String {
+    match count {
+        1 => format!("the link {first} leads to it"),
+        _ => format!("{count} links lead to it, such as {first}"),
+    }
 }
 
 fn lacks(count: u64, first: &[BlockKey]) -> String {

@@ -149,9 +149,10 @@ impl Session {
         store: &dyn BlockStore,
     ) -> Result<Staged> {
         let new = self.new_file();
-        let refused = |reason| PublishingError::Refused {
+        // Who is told this knows nothing of a staging folder.
+        let refused = |reason: String| PublishingError::Refused {
             what: what.to_owned(),
-            reason,
+            reason: reason.replace(&new.display().to_string(), "it"),
         };
         // What somebody put a moment ago is there, but may not outlive a power cut.
         if !self.dry_run {

@@ -41,7 +41,7 @@ impl Session {
             let missing = missing_blocks(&self.layout, &path, &self.limits, store)?;
             let missing = missing.map_err(|reason| PublishingError::Refused {
                 what: source.to_string(),
-                reason,
+                reason: reason.replace(&path.display().to_string(), "it"),
             })?;
             if missing.count > 0 {
                 return Err(PublishingError::BlocksMissing {

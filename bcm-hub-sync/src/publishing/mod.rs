@@ -17,6 +17,7 @@ mod flists;
 mod links;
 mod merge;
 mod session;
+mod workspace;
 
 use bcm_core::digest::Md5;
 use bcm_core::names::{EntryName, NameError};
@@ -27,6 +28,7 @@ use crate::catalog::FlistRef;
 pub use error::PublishingError;
 pub use flists::{Content, PublishSettings};
 pub use session::Session;
+pub use workspace::Workspace;
 
 /// The end of the names of flists, by which a hub tells them from links to tags.
 pub const SUFFIX: &str = ".flist";

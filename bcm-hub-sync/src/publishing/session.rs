@@ -7,7 +7,7 @@ use bcm_core::digest::Md5;
 use bcm_core::lock::FolderLock;
 use bcm_core::names::RepoName;
 
-use super::{PublishingError, RESERVED};
+use super::{PublishingError, RESERVED, flist_name};
 use crate::catalog::diff::FlistRecord;
 use crate::catalog::local::{self, LocalScan, open_flist};
 use crate::catalog::selection::MAX_CHAIN;
@@ -88,6 +88,21 @@ impl Session {
     #[must_use]
     pub fn catalog(&self) -> &Catalog {
         &self.scan.catalog
+    }
+
+    /// The entry `place`, or the flist that is meant where its suffix is missing.
+    #[must_use]
+    pub fn meant(&self, place: &FlistRef) -> FlistRef {
+        let with_suffix = || {
+            let name = flist_name(place.name.as_str()).ok()?;
+            let repository = place.repository.clone();
+            let place = FlistRef { repository, name };
+            self.catalog().entry(&place).map(|_| place)
+        };
+        match self.catalog().entry(place) {
+            Some(_) => place.clone(),
+            None => with_suffix().unwrap_or_else(|| place.clone()),
+        }
     }
 
     /// What is published as `item`, in words.
@@ -241,6 +256,17 @@ impl Session {
         let times = homes.into_iter().map(Item::Repository);
         all.extend(times.map(|home| Step::Time(home, self.now)));
         all
+    }
+}
+
+impl Drop for Session {
+    /// Removes what was staged and refused, while nobody else writes. What was interrupted stays, for
+    /// whoever comes next to finish.
+    fn drop(&mut self) {
+        if !self.layout.publish_journal().exists() {
+            // Otherwise the next one does.
+            let _ = clean_staging(&self.layout, &BTreeSet::new());
+        }
     }
 }
 

@@ -20,6 +20,7 @@ use super::route::Route;
 use super::snapshot::Snapshot;
 use super::watch::Watch;
 use super::workers::Workers;
+use super::writing::Writing;
 use crate::catalog::FlistRef;
 use crate::layout::Layout;
 
@@ -41,6 +42,8 @@ pub(super) struct App {
     pub(super) store: Option<CountedStore>,
     pub(super) metrics_apart: bool,
     pub(super) answers: Answers,
+    /// `None` for a mirror, which nobody on the network can change.
+    pub(super) writing: Option<Writing>,
 }
 
 impl App {
@@ -57,6 +60,10 @@ impl App {
             store: options.store.clone(),
             metrics_apart: options.metrics_apart,
             answers: Answers::default(),
+            writing: options
+                .publishing
+                .as_ref()
+                .map(|publishing| Writing::new(options, publishing)),
         }
     }
 
@@ -110,6 +117,25 @@ impl App {
             None => Err(Failure::NoTree),
         };
         result.unwrap_or_else(|failure| failed(&asked, &failure))
+    }
+
+    /// What is in the flist `place`, or `INFO` of it: what is asked of one's own repository.
+    pub(super) async fn inspect(
+        &self,
+        asked: &Asked<'_>,
+        place: FlistRef,
+        info: bool,
+    ) -> Response<Content> {
+        let FlistRef { repository, name } = place;
+        let route = match info {
+            true => Route::ApiLight(repository, name),
+            false => Route::ApiContents(repository, name),
+        };
+        let result = match self.watch.snapshot().await {
+            Some(snapshot) => self.answer_from(asked, &route, snapshot).await,
+            None => Err(Failure::NoTree),
+        };
+        result.unwrap_or_else(|failure| failed(asked, &failure))
     }
 
     /// Answers from one snapshot, or from a newer one if the disk has moved on.

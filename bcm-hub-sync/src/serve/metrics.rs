@@ -15,6 +15,7 @@ use super::failure::Failure;
 use super::response::{self, Asked};
 use super::snapshot::Snapshot;
 use crate::layout::Layout;
+use crate::mode::Mode;
 use crate::store::{BlockStore, StoreStats};
 use crate::sync::FollowStatus;
 use crate::sync::history::{self, Ended, Record};
@@ -81,7 +82,9 @@ impl App {
         let look = move || Facts::of(&layout, store.as_ref());
         let facts = self.workers.run(look).await?;
         let mut all = Metrics::default();
+        let mut mirror = true;
         if let Some(snapshot) = snapshot {
+            mirror = !snapshot.mode().is_writable();
             catalogue(&mut all, &snapshot);
         }
         if let Some(stats) = facts.stats {
@@ -98,7 +101,9 @@ impl App {
                 stats.disk_bytes,
             );
         }
-        if let Some(last) = &facts.last {
+        if let Some(last) = &facts.last
+            && mirror
+        {
             last_sync(&mut all, last);
         }
         if let Some(next) = facts.follow.and_then(|follow| follow.next) {
@@ -134,6 +139,13 @@ impl MetricsSource for App {
 
 fn catalogue(all: &mut Metrics, snapshot: &Snapshot) {
     let counts = &snapshot.counts;
+    let name = "bcm_hub_mode";
+    let help = "Whether the hub is a mirror or stands alone: 1 for what it is.";
+    all.family(name, Kind::Gauge, help);
+    for mode in [Mode::Mirror, Mode::Detached, Mode::Standalone] {
+        let is = u64::from(mode == snapshot.mode());
+        all.sample(name, &[("mode", mode.as_str())], is);
+    }
     let name = "bcm_hub_entries";
     all.family(name, Kind::Gauge, "What is published, by kind.");
     for (kind, count) in [

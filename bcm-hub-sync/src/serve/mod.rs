@@ -20,7 +20,9 @@
 //! - `watch` keeps a `snapshot` of the tree in memory, and swaps it when the
 //!   tree changed. Each request sees one snapshot. When a file on the disk is not the one that the
 //!   snapshot saw, the request is answered from a newer snapshot instead.
-//! - Nothing here writes into the tree, and no link in it is followed by the operating system.
+//! - `writing` takes what is published in a hub that stands alone, for the holders of tokens. A mirror has
+//!   none of it. Nothing else here writes into the tree, and no link in it is followed by the operating
+//!   system.
 //!
 //! The routes are matched by hand instead of by a router, because the rules are unusual: names may
 //! have any character but a slash, `%2F` must not become one, and there is a method `INFO`.
@@ -41,6 +43,7 @@ mod route;
 mod server;
 mod snapshot;
 mod watch;
+mod writing;
 
 #[cfg(test)]
 mod tests;
@@ -49,6 +52,7 @@ pub use bcm_core::serve::{MetricsServer, MetricsSource, ServeError, ServeLimits}
 pub use metrics::CountedStore;
 pub use options::ServeOptions;
 pub use server::{HubServer, Refresher};
+pub use writing::{OpenStore, PublishOptions};
 
 // What every server of BCM is made of.
 use bcm_core::serve::{body, condition, rendered, workers};

@@ -7,6 +7,7 @@ use std::time::Duration;
 use bcm_core::serve::ServeLimits;
 
 use super::metrics::CountedStore;
+use super::writing::PublishOptions;
 use crate::flist::{self, Backend};
 use crate::layout::Layout;
 
@@ -39,6 +40,9 @@ pub struct ServeOptions {
     pub limits: ServeLimits,
     /// What an flist may take when it is looked into.
     pub flist_limits: flist::Limits,
+    /// How what is published over the network is taken, where the hub stands alone. Default: it is not,
+    /// as for every mirror.
+    pub publishing: Option<PublishOptions>,
 }
 
 impl ServeOptions {
@@ -56,6 +60,7 @@ impl ServeOptions {
             refresh: Duration::from_secs(1),
             limits: ServeLimits::default(),
             flist_limits: flist::Limits::default(),
+            publishing: None,
         }
     }
 }

@@ -11,9 +11,11 @@ use tokio_util::sync::CancellationToken;
 use super::app::App;
 use super::body::Content;
 use super::options::ServeOptions;
+use super::route::Route;
 use super::watch::Watch;
 
-/// A hub's HTTP server over a published tree. It has no way to change that tree.
+/// A hub's HTTP server over a published tree. It has no way to change that tree, but with
+/// [`ServeOptions::publishing`] and in a hub that stands alone.
 #[derive(Debug)]
 pub struct HubServer {
     listeners: Listeners,
@@ -85,8 +87,13 @@ impl HubServer {
 }
 
 impl Handler for App {
-    async fn answer(&self, request: &Request<Incoming>) -> Response<Content> {
-        let response = self.answer_request(request).await;
+    async fn answer(&self, request: Request<Incoming>) -> Response<Content> {
+        let response = match &self.writing {
+            Some(writing) if Route::of(request.uri().path()) == Route::ApiMe => {
+                writing.answer(self, request).await
+            }
+            _ => self.answer_request(&request).await,
+        };
         self.answers.count(response.status());
         response
     }

@@ -17,6 +17,7 @@ use super::rendered::{JSON, Rendered};
 use crate::catalog::local::{self, FileIdentity, LocalError, LocalScan};
 use crate::catalog::{Entry, FlistRef, RegularFile, Repository, Symlink, Tag, TagRef};
 use crate::layout::Layout;
+use crate::mode::Mode;
 
 /// As many links in a row as Linux follows.
 const MAX_LINKS: usize = 40;
@@ -42,6 +43,7 @@ pub(super) struct Snapshot {
     pub(super) repositories: Rendered,
     pub(super) counts: Counts,
     facts: Facts,
+    mode: Mode,
 }
 
 /// What the state file says for pages; all of it may be missing.
@@ -95,6 +97,8 @@ impl Snapshot {
             repositories: empty(),
             counts: counts(&scan),
             facts: facts(&layout.state()),
+            // What cannot be told is said where something is written.
+            mode: Mode::of(layout).unwrap_or_default(),
             scan,
         };
         snapshot.repository_listings = snapshot
@@ -167,6 +171,12 @@ impl Snapshot {
     /// When everything was last in step with upstream, in seconds since 1970.
     pub(super) fn last_success(&self) -> Option<i64> {
         self.facts.last_success
+    }
+
+    /// Whether it follows an upstream. Whoever changes that writes the state file after it, so a new
+    /// snapshot is taken.
+    pub(super) fn mode(&self) -> Mode {
+        self.mode
     }
 
     /// What has no place in the tree.

@@ -16,6 +16,7 @@ mod hostile;
 mod kill_points;
 mod killed;
 mod parsers;
+mod publishing;
 mod replay;
 mod snapshots;
 mod stores;

@@ -13,6 +13,8 @@ use bcm_hub_sync::block::BlockKey;
 use bcm_hub_sync::flist::{Flist, FlistError};
 use bcm_hub_sync::store::{BlockStore, StoreError};
 
+pub(crate) use show::time as shown_time;
+
 use super::{Context, block_on};
 use crate::args::flist::{FlistArgs, FlistCommand};
 use crate::diagnostics::Failure;

@@ -56,7 +56,7 @@ pub(super) fn permissions(mode: u16) -> String {
 }
 
 /// A time in seconds since 1970 as `2023-11-14 22:13`, in UTC.
-pub(super) fn time(seconds: u32) -> String {
+pub(crate) fn time(seconds: u32) -> String {
     let days = i64::from(seconds / 86_400);
     let minutes = seconds % 86_400 / 60;
     // Days from civil dates, counted in eras of 400 years that begin in March.

@@ -2,12 +2,16 @@
 
 pub(crate) mod follow;
 mod gc;
+mod mode;
+mod names;
 mod pin;
+mod publish;
 mod reports;
 mod serve;
 mod snapshot;
 mod status;
 pub(crate) mod sync;
+mod token;
 pub(crate) mod verify;
 
 use std::path::Path;
@@ -34,5 +38,14 @@ pub(super) fn run(
         HubCommand::Pin(args) => pin::pin(context, named, args),
         HubCommand::Unpin(args) => pin::unpin(context, named, args),
         HubCommand::Gc(args) => block_on(gc::run(context, args)),
+        HubCommand::Detach(args) => mode::detach(context, args),
+        HubCommand::Attach(args) => mode::attach(context, args),
+        HubCommand::Standalone(args) => mode::standalone(context, args),
+        HubCommand::Publish(args) => block_on(publish::run(context, args)),
+        HubCommand::Link(args) => names::link(context, args),
+        HubCommand::Tag(args) => names::tag(context, args),
+        HubCommand::Rename(args) => names::rename(context, args),
+        HubCommand::Remove(args) => names::remove(context, args),
+        HubCommand::Token(command) => token::run(context, command),
     }
 }

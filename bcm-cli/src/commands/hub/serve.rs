@@ -15,7 +15,7 @@ use crate::exit_code::ExitCode;
 use crate::interrupt;
 use crate::printer::{Show, table};
 use crate::settings::serve::ServeSettings;
-use crate::settings::store;
+use crate::settings::store::StoreSettings;
 
 /// What is served where.
 #[derive(Debug, Serialize)]
@@ -40,17 +40,13 @@ pub(super) async fn run(context: &Context, args: &ServeCommand) -> Result<ExitCo
     let layout = Layout::new(&data);
     if !layout.users().is_dir() {
         context.reporter.warn(&format!(
-            "{} holds no mirror yet; what a sync publishes there will be served",
+            "{} holds no hub yet; what a sync publishes there will be served",
             data.display()
         ));
     }
-    let store = store::open(
-        &context.settings,
-        &args.store.store,
-        &layout,
-        Access::ReadOnly,
-    )?;
-    let mut serving = Serving::start(&layout, store, settings, &cancel).await?;
+    let open = StoreSettings::resolve(&context.settings, &args.store.store)?;
+    let store = open.open(&layout, Access::ReadOnly).map_err(Failure::new)?;
+    let mut serving = Serving::start(&layout, store, Some(&open), settings, &cancel).await?;
     serving.serve_metrics([], &cancel);
     context.printer.show(&Started {
         data,

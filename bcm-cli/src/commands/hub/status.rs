@@ -7,6 +7,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use bcm_core::cause::chain;
 use bcm_hub_sync::catalog::{Catalog, Entry, local};
 use bcm_hub_sync::layout::Layout;
+use bcm_hub_sync::mode::Mode;
 use bcm_hub_sync::store::embedded::Access;
 use bcm_hub_sync::store::{BlockStore, StoreStats};
 use bcm_hub_sync::sync::history::{self, Ended, Record};
@@ -86,6 +87,7 @@ enum Health {
 #[derive(Debug, Serialize)]
 struct Status {
     data: PathBuf,
+    mode: Mode,
     health: Health,
     /// Why it is not good, for people.
     problems: Vec<String>,
@@ -137,6 +139,7 @@ fn status(
     max_age: Option<Duration>,
 ) -> Result<Status, Failure> {
     let layout = Layout::new(&data);
+    let mode = Mode::of(&layout).map_err(Failure::new)?;
     let loaded = State::load(&layout.state()).map_err(Failure::new)?;
     let scan = local::scan(&layout).map_err(Failure::new)?;
     // What is known of the syncs is of use also where the store is down.
@@ -154,6 +157,8 @@ fn status(
         StoreStats::default()
     });
     match (state.last_attempt, max_age) {
+        // It has no upstream to be behind of.
+        _ if mode.is_writable() => {}
         (None, _) => problems.push("no sync has run to its end yet".to_owned()),
         (Some(last), _) if is_to_come(last) => problems.push(
             "the last sync lies in the future: this machine's clock was or is wrong".to_owned(),
@@ -200,7 +205,10 @@ fn status(
             health = Health::Partial;
         }
     }
-    let last = history::last(&layout, 1).unwrap_or_default();
+    let mut last = history::last(&layout, 1).unwrap_or_default();
+    if mode.is_writable() {
+        last.clear();
+    }
     let last = last.first();
     let last_error = last.and_then(|record| match &record.ended {
         Ended::Failed { error } => Some(error.clone()),
@@ -220,6 +228,7 @@ fn status(
     };
     Ok(Status {
         data,
+        mode,
         health,
         problems,
         upstream: state.upstream.as_deref().map(bcm_core::redact::url),
@@ -286,14 +295,14 @@ impl Show for Status {
         };
         let mut rows = vec![
             row("data folder", self.data.display().to_string()),
-            row(
-                "upstream",
-                self.upstream
-                    .clone()
-                    .unwrap_or_else(|| "none yet".to_owned()),
-            ),
-            row("last sync", ago(self.last_attempt)),
+            row("mode", self.mode.as_str().to_owned()),
         ];
+        if !self.mode.is_writable() {
+            let upstream = self.upstream.clone();
+            let upstream = upstream.unwrap_or_else(|| "none yet".to_owned());
+            rows.push(row("upstream", upstream));
+            rows.push(row("last sync", ago(self.last_attempt)));
+        }
         if self.last_attempt != self.last_success {
             rows.push(row("last complete sync", ago(self.last_success)));
         }

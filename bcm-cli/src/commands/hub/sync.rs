@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use bcm_hub_sync::layout::Layout;
+use bcm_hub_sync::mode::Mode;
 use bcm_hub_sync::store::embedded::Access;
 use bcm_hub_sync::sync::{self, Plan, SyncError, SyncOutcome, SyncReport};
 use indicatif::{HumanBytes, HumanCount};
@@ -40,6 +41,10 @@ pub(super) async fn run(context: &Context, args: &SyncCommand) -> Result<ExitCod
         return Ok(code);
     }
     if args.again {
+        let mode = Mode::of(&layout).map_err(Failure::new)?;
+        if mode.is_writable() {
+            return Err(Failure::new(SyncError::StandsAlone { path: data, mode }));
+        }
         let options = settings::follow::resolve(&context.settings, &args.follow)?;
         let shown = AtomicBool::new(false);
         let synced = |report: &SyncReport| {

@@ -8,9 +8,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use bcm_hub_sync::layout::Layout;
+use bcm_hub_sync::mode::Mode;
 use bcm_hub_sync::store::BlockStore;
 use bcm_hub_sync::store::embedded::Access;
-use bcm_hub_sync::sync::{FollowOptions, SyncConfig, SyncReport, sync};
+use bcm_hub_sync::sync::{FollowOptions, SyncConfig, SyncError, SyncReport, sync};
 use bcm_hub_sync::verify::{VerifyOptions, VerifyReport};
 use serde::Serialize;
 use tempfile::TempDir;
@@ -64,6 +65,19 @@ impl Show for Started {
     }
 }
 
+/// What is served by a hub that follows no upstream.
+#[derive(Debug, Serialize)]
+struct Alone {
+    mode: Mode,
+    serving: Addresses,
+}
+
+impl Show for Alone {
+    fn text(&self, out: &mut dyn Write) -> io::Result<()> {
+        writeln!(out, "this is {}: it is served, and not synced", self.mode)
+    }
+}
+
 /// What there is to work with, however it was chosen.
 struct Parts {
     layout: Layout,
@@ -88,14 +102,25 @@ pub(super) async fn start(context: &Context, args: &StartCommand) -> Result<Exit
             .map_err(|failure| interrupted_or(failure, &cancel))?,
         false => real_parts(context, args)?,
     };
+    let mode = Mode::of(&parts.layout).map_err(Failure::new)?;
+    if mode.is_writable() && args.once {
+        let path = parts.layout.root().to_owned();
+        return Err(Failure::new(SyncError::StandsAlone { path, mode }));
+    }
     // Reads what the syncs write, each of which opens the store for itself.
     let store = parts.store.open(&parts.layout, Access::ReadOnly);
     let store = store.map_err(Failure::new)?;
     if let Some(bootstrap) = &mut parts.bootstrap {
         bootstrap.serve.metrics_apart = !parts.serve.metrics.is_empty();
     }
-    let mut serving =
-        Serving::start(&parts.layout, Arc::clone(&store), parts.serve, &cancel).await?;
+    let mut serving = Serving::start(
+        &parts.layout,
+        Arc::clone(&store),
+        Some(&parts.store),
+        parts.serve,
+        &cancel,
+    )
+    .await?;
     announce(&context.reporter, "serving", &serving.addresses);
     let bootstrap = parts
         .bootstrap
@@ -115,12 +140,15 @@ pub(super) async fn start(context: &Context, args: &StartCommand) -> Result<Exit
         bootstrap: bootstrap.as_ref(),
     };
     let result = match args.once || args.demo {
+        _ if mode.is_writable() => work.alone(mode, &cancel).await,
         true => work.once(&cancel).await,
         false => work.follow(&cancel, false).await,
     };
     let result = match result {
         // Only a demonstration gets here: its first sync is verified before it goes on.
-        Ok(_) if !args.once && !cancel.is_cancelled() => work.follow(&cancel, true).await,
+        Ok(_) if args.demo && !args.once && !cancel.is_cancelled() => {
+            work.follow(&cancel, true).await
+        }
         ended => ended,
     };
     let result = result.map_err(|failure| interrupted_or(failure, &cancel));
@@ -207,6 +235,20 @@ impl Work<'_> {
             bootstrap: None,
             verify,
         }
+    }
+
+    /// Serves a hub that follows no upstream, until it is told to stop.
+    async fn alone(&self, mode: Mode, cancel: &CancellationToken) -> Result<ExitCode, Failure> {
+        let serving = self.serving.addresses.clone();
+        // Nobody reading its results is no reason to stop serving.
+        let _ = self.context.printer.show(&Alone { mode, serving });
+        let until = serving_until(&self.serving.addresses);
+        self.context.reporter.say(&until);
+        match self.bootstrap {
+            Some(bootstrap) => bootstrap.follow(self.context, cancel).await,
+            None => cancel.cancelled().await,
+        }
+        Ok(ExitCode::Done)
     }
 
     /// Syncs until it is told to stop; with `begun`, the first sync was before.
@@ -311,7 +353,7 @@ async fn demo_parts(
     let serve_args = ServeArgs {
         http: demo_address(&context.reporter, &args.serve.http, 8080),
         zdb: demo_address(&context.reporter, &args.serve.zdb, 9900),
-        metrics: args.serve.metrics.clone(),
+        ..args.serve.clone()
     };
     let mut config = settings::sync::resolve(&bare, &args.sync, &args.public)?;
     let mut serve = ServeSettings::resolve(&bare, &serve_args, &args.public)?;

@@ -29,6 +29,9 @@ pub(super) async fn ensure(
     let Some(said) = said else {
         return build(context, cluster, manifest).await;
     };
+    if let Some(alias) = said.strip_prefix("images:") {
+        return pull(context, cluster, alias).await;
+    }
     let alias = cluster
         .client
         .image_alias(said)

@@ -77,7 +77,7 @@ pub fn frame(site: &Site, title: &str, crumbs: &[Crumb], here: &str, body: &Mark
                 }
                 footer {
                     div.wrap {
-                        p { "An independent mirror. It changes only by following its upstream." }
+                        p { "Independent, and served by BCM. Nothing on these pages changes anything." }
                         p {
                             "For programs: "
                             @for (at, (text, path)) in site.programs.iter().enumerate() {

@@ -14,10 +14,18 @@ pub(super) fn page(snapshot: &Snapshot, upstream: Option<&str>) -> Markup {
         .repositories()
         .partition(|(_, repository)| repository.official);
     let body = html! {
-        h1 { "A mirror of " (upstream.unwrap_or("a Zero-OS hub")) }
-        p.lead {
-            "Independent and read-only. It holds flists, which describe file trees, and serves them to \
-             Zero-OS machines and to you."
+        @if snapshot.mode().is_writable() {
+            h1 { "A Zero-OS hub" }
+            p.lead {
+                "It stands alone (" (snapshot.mode().as_str()) "): its operators publish in it. It holds \
+                 flists, which describe file trees, and serves them to Zero-OS machines and to you."
+            }
+        } @else {
+            h1 { "A mirror of " (upstream.unwrap_or("a Zero-OS hub")) }
+            p.lead {
+                "Independent and read-only. It holds flists, which describe file trees, and serves them to \
+                 Zero-OS machines and to you."
+            }
         }
         dl.facts {
             div { dt { "Repositories" } dd { (number(counts.repositories as u64)) } }
@@ -29,7 +37,11 @@ pub(super) fn page(snapshot: &Snapshot, upstream: Option<&str>) -> Markup {
             }
         }
         @if counts.repositories == 0 {
-            p { "Nothing has been mirrored yet." }
+            @if snapshot.mode().is_writable() {
+                p { "Nothing has been published yet." }
+            } @else {
+                p { "Nothing has been mirrored yet." }
+            }
         }
         (section("Official repositories", &official))
         (section(if official.is_empty() { "Repositories" } else { "Other repositories" }, &others))

@@ -82,8 +82,8 @@ impl Page {
 pub(super) fn not_found(path: &str) -> String {
     let body = html! {
         h1 { "There is nothing here" }
-        p.lead { "This mirror has no page at " code { (path) } "." }
-        p { "It may have been removed or renamed upstream. Try the list of "
+        p.lead { "There is no page at " code { (path) } "." }
+        p { "It may have been removed or renamed. Try the list of "
             a href="/" { "all repositories" } ", or search:" }
         (search_form("", true))
     };
@@ -94,7 +94,7 @@ pub(super) fn not_found(path: &str) -> String {
 pub(super) fn failure(message: &str) -> String {
     let body = html! {
         h1 { "This cannot be shown right now" }
-        p.lead { "The mirror says: " (message) "." }
+        p.lead { "The server says: " (message) "." }
         p { a href="/" { "All repositories" } }
     };
     frame("Not available", &[], "", &body).into_string()
