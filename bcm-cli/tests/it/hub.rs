@@ -42,6 +42,7 @@ fn a_folder_without_a_mirror_is_not_healthy() {
     exit code: 4
     --- stdout
     data folder  [dir]/data
+    mode         mirror
     upstream     none yet
     last sync    never
     catalogue    0 repositories, 0 flists (0 B), 0 links, 0 tags, 0 links to tags
@@ -243,6 +244,7 @@ fn a_mirror_can_be_made_checked_served_and_mirrored_again() {
     exit code: 0
     --- stdout
     data folder  [dir]/data
+    mode         mirror
     upstream     http://[address]
     last sync    [ago]
     catalogue    8 repositories, 11 flists (23.23 KiB), 5 links, 2 tags, 2 links to tags
@@ -375,6 +377,7 @@ fn an_entry_that_is_refused_is_named_and_the_rest_is_done() {
     exit code: 3
     --- stdout
     data folder         [dir]/data
+    mode                mirror
     upstream            http://[address]
     last sync           [ago]
     last complete sync  never

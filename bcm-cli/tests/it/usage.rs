@@ -19,7 +19,13 @@ fn help_names_every_command() {
 #[test]
 fn each_command_documents_its_flags() {
     let sandbox = Sandbox::new();
-    for command in ["hub sync", "hub serve", "stack start"] {
+    for command in [
+        "hub sync",
+        "hub serve",
+        "hub publish",
+        "hub token create",
+        "stack start",
+    ] {
         assert_snapshot!(
             format!("help_of_{}", command.replace(' ', "_")),
             sandbox.run(&format!("{command} --help"))

@@ -78,6 +78,15 @@ pub(crate) fn merge(
     writer.finish()
 }
 
+/// A name in a directory of the result.
+struct Name {
+    inode: Inode,
+    /// The number of the source that it is from.
+    source: usize,
+    /// Where it is a directory: the sources that have it, and its key in each.
+    keys: Vec<(usize, String)>,
+}
+
 struct Merger<'a> {
     sources: &'a [Flist],
     writer: &'a Writer,
@@ -93,8 +102,7 @@ impl Merger<'_> {
         limits: &Limits,
     ) -> Result<(), FlistError> {
         let inside = Path::new("/").join(&todo.location);
-        // Inode, the source that it is from, and where it is a directory its keys.
-        let mut names: BTreeMap<OsString, (Inode, usize, Vec<(usize, String)>)> = BTreeMap::new();
+        let mut names: BTreeMap<OsString, Name> = BTreeMap::new();
         for (number, key) in &todo.keys {
             let source = &self.sources[*number];
             if todo.location.components().count() as u64 > u64::from(limits.depth) {
@@ -105,19 +113,25 @@ impl Merger<'_> {
             for inode in source.directory(key, &inside)?.contents {
                 let mut keys = Vec::new();
                 if let Kind::Directory(key) = &inode.kind {
-                    if let Some((_, _, before)) = names.get_mut(&inode.name) {
-                        keys.append(before);
+                    if let Some(before) = names.get_mut(&inode.name) {
+                        keys.append(&mut before.keys);
                     }
                     keys.push((*number, key.clone()));
                 }
-                names.insert(inode.name.clone(), (inode, *number, keys));
+                let name = Name {
+                    source: *number,
+                    keys,
+                    inode,
+                };
+                names.insert(name.inode.name.clone(), name);
             }
         }
         let own_key = DirectoryKey::of(todo.location.as_os_str().as_bytes()).to_string();
         let (mut folders, mut others) = (Vec::new(), Vec::new());
-        for (name, (mut inode, number, keys)) in names {
+        for (name, found) in names {
+            let (mut inode, keys) = (found.inode, found.keys);
             let location = todo.location.join(&name);
-            let acl = self.sources[number].acl(&inode, &inside.join(&name))?;
+            let acl = self.sources[found.source].acl(&inode, &inside.join(&name))?;
             inode.acl_key = self.acl(&acl)?;
             if let Kind::Directory(_) = inode.kind {
                 let key = DirectoryKey::of(location.as_os_str().as_bytes());

@@ -29,5 +29,4 @@ pub(crate) use plan::now;
 pub use plan::{Plan, PlannedFlist, PlannedLink};
 pub use publish::PublishError;
 pub use report::{Counts, Refused, SyncOutcome, SyncReport};
-pub(crate) use run::check_mode;
 pub use run::{plan, sync};

@@ -64,7 +64,7 @@ pub async fn sync(
 ///
 /// # Errors
 /// It is not, or that cannot be told.
-pub(crate) fn check_mode(layout: &Layout) -> Result<(), SyncError> {
+fn check_mode(layout: &Layout) -> Result<(), SyncError> {
     match Mode::of(layout)? {
         Mode::Mirror => Ok(()),
         mode => Err(SyncError::StandsAlone {

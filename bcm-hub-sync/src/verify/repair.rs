@@ -11,11 +11,12 @@ use super::{VerifyError, VerifyOptions, VerifyReport, verify};
 use crate::catalog::Item;
 use crate::folder::{Folder, FolderError, Kind};
 use crate::layout::Layout;
+use crate::mode::Mode;
 use crate::snapshots;
 use crate::store::BlockStore;
 use crate::sync::refetch::refetch;
 use crate::sync::state::{State, StateError};
-use crate::sync::{SyncConfig, SyncError, SyncOutcome, SyncReport, check_mode, sync};
+use crate::sync::{SyncConfig, SyncError, SyncOutcome, SyncReport, sync};
 
 /// What a repair found, did, and left.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -76,13 +77,13 @@ impl RepairError {
 /// Verifies the mirror and fetches what is damaged or missing again, by a sync that looks at all
 /// blocks: `config` has to be what the mirror is synced with. Blocks of flists that upstream does not
 /// list any more and that are kept are asked for, too. A link in the place of a repository's or a tag's
-/// folder is removed. Then it is verified once more. What upstream has no more of cannot be had
-/// again; it is what is left.
+/// folder is removed. Then it is verified once more. In a hub that stands alone only replicas mend.
+/// What upstream has no more of cannot be had again; it is what is left.
 ///
 /// Cancel safety: as for [`sync()`].
 ///
 /// # Errors
-/// This is no mirror, verifying or syncing could not go on, or `cancel` was cancelled.
+/// Verifying or syncing could not go on, or `cancel` was cancelled.
 pub async fn repair(
     layout: &Layout,
     store: Arc<dyn BlockStore>,
@@ -91,17 +92,18 @@ pub async fn repair(
     progress: SharedProgress,
     cancel: CancellationToken,
 ) -> Result<RepairReport, RepairError> {
-    // Nothing is to be removed that nobody can give back.
-    check_mode(layout)?;
+    let mode = Mode::of(layout).map_err(SyncError::from)?;
     let mut options = options.clone();
-    options.remove_damaged = true;
+    // Nothing is removed that nobody can give back.
+    options.remove_damaged = mode == Mode::Mirror;
     let again = |options: VerifyOptions| {
         let (store, progress) = (Arc::clone(&store), Arc::clone(&progress));
         let cancel = cancel.clone();
         async move { verify(layout, store, &options, progress, cancel).await }
     };
     let found = again(options.clone()).await?;
-    if found.is_clean() {
+    // Without an upstream, what replicas cannot mend stays as it is.
+    if found.is_clean() || mode != Mode::Mirror {
         return Ok(RepairReport {
             found,
             sync: None,

@@ -40,7 +40,7 @@ pub(super) async fn run(context: &Context, args: &ServeCommand) -> Result<ExitCo
     let layout = Layout::new(&data);
     if !layout.users().is_dir() {
         context.reporter.warn(&format!(
-            "{} holds no hub yet; what a sync publishes there will be served",
+            "{} holds no mirror yet; what a sync publishes there will be served",
             data.display()
         ));
     }

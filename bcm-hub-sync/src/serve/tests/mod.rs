@@ -9,3 +9,4 @@ mod origin;
 mod pages;
 mod replay;
 mod tree;
+mod writing;

@@ -109,7 +109,7 @@ async fn form(
         match reader.field.name() {
             Some("file") if name.is_none() => {
                 let given = reader.field.file_name().unwrap_or_default().to_owned();
-                reader.to_file(into, options).await?;
+                reader.save(into, options).await?;
                 name = Some(given);
             }
             other => {
@@ -158,8 +158,8 @@ impl Reader<'_, '_> {
         piece.map_err(|error| broken(&error))
     }
 
-    /// The field as a file.
-    async fn to_file(&mut self, into: &Path, options: &PublishOptions) -> Result<(), Refusal> {
+    /// Writes the field into a file.
+    async fn save(&mut self, into: &Path, options: &PublishOptions) -> Result<(), Refusal> {
         let failed = |error: std::io::Error| match error.kind() {
             std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded => Refusal::new(
                 StatusCode::INSUFFICIENT_STORAGE,
