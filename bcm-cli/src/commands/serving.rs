@@ -6,7 +6,8 @@ use std::sync::Arc;
 use bcm_hub_sync::layout::Layout;
 use bcm_hub_sync::mode::Mode;
 use bcm_hub_sync::serve::{
-    CountedStore, HubServer, MetricsServer, MetricsSource, OpenStore, PublishOptions, Refresher, ServeOptions,
+    CountedStore, HubServer, MetricsServer, MetricsSource, OpenStore, PublishOptions, Refresher,
+    ServeOptions,
 };
 use bcm_hub_sync::store::BlockStore;
 use bcm_hub_sync::store::embedded::Access;
