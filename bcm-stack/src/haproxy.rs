@@ -12,6 +12,8 @@ pub struct ZdbFront {
     pub port: u16,
     /// The replicas' 0-db servers, each `HOST:PORT`, as they are reached from every front.
     pub backends: Vec<String>,
+    /// Whether the first replica has all connections as long as it answers, rather than each its share.
+    pub first: bool,
 }
 
 /// A front cannot be written into HAProxy's file.
@@ -38,7 +40,11 @@ pub enum InvalidZdbFront {
 /// # Errors
 /// See [`InvalidZdbFront`].
 pub fn haproxy_cfg(front: &ZdbFront) -> Result<String, InvalidZdbFront> {
-    let ZdbFront { port, backends } = front;
+    let ZdbFront {
+        port,
+        backends,
+        first,
+    } = front;
     if backends.is_empty() {
         return Err(InvalidZdbFront::NoBackend);
     }
@@ -47,7 +53,8 @@ pub fn haproxy_cfg(front: &ZdbFront) -> Result<String, InvalidZdbFront> {
         if !is_address(backend) {
             return Err(InvalidZdbFront::Address(backend.clone()));
         }
-        servers.push_str(&format!("    server replica{} {backend}\n", at + 1));
+        let backup = if *first && at > 0 { " backup" } else { "" };
+        servers.push_str(&format!("    server replica{} {backend}{backup}\n", at + 1));
     }
     Ok(format!(
         "{BEGINNING}    bind :::{port} v4v6\n{REST}{servers}"
@@ -101,6 +108,7 @@ mod tests {
         let file = haproxy_cfg(&ZdbFront {
             port: ZDB_PORT,
             backends: vec!["10.0.0.1:9900".into(), "[2001:db8::2]:9900".into()],
+            first: false,
         })
         .unwrap();
         assert!(file.contains("\n    bind :::9900 v4v6\n"), "{file}");
@@ -121,6 +129,7 @@ mod tests {
             haproxy_cfg(&ZdbFront {
                 port: ZDB_PORT,
                 backends: backends.iter().map(|text| (*text).to_owned()).collect(),
+                first: false,
             })
         };
         assert_eq!(cfg(&[]), Err(InvalidZdbFront::NoBackend));

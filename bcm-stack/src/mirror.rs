@@ -42,6 +42,9 @@ const HUB: (u16, u16) = (8080, 18080);
 const BOOTSTRAP: (u16, u16) = (8081, 18081);
 const ZDB: (u16, u16) = (ZDB_PORT, 19900);
 
+/// How often replicas of a Hub that stands alone look at the one that is published into.
+const INTERVAL: &str = "15s";
+
 /// Where metrics are, for who is in the instance.
 const METRICS: &str = "127.0.0.1:9100";
 
@@ -68,6 +71,44 @@ pub struct Upstreams {
     pub bootstrap: Vec<String>,
 }
 
+/// What the Hub is.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum HubMode {
+    /// It follows an upstream.
+    #[default]
+    Mirror,
+    /// It was a mirror, and stands alone since. Its first replica is published into, the others mirror that.
+    Detached,
+    /// It never had an upstream. Its first replica is published into, the others mirror that.
+    Standalone,
+}
+
+impl HubMode {
+    /// Its name.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Mirror => "mirror",
+            Self::Detached => "detached",
+            Self::Standalone => "standalone",
+        }
+    }
+
+    /// The mode of this name.
+    #[must_use]
+    pub fn named(name: &str) -> Option<Self> {
+        [Self::Mirror, Self::Detached, Self::Standalone]
+            .into_iter()
+            .find(|mode| mode.as_str() == name)
+    }
+
+    /// Whether it stands alone.
+    #[must_use]
+    pub fn is_writable(self) -> bool {
+        self != Self::Mirror
+    }
+}
+
 /// What the files are made from.
 #[derive(Clone)]
 pub struct MirrorFiles {
@@ -84,6 +125,8 @@ pub struct MirrorFiles {
     pub settings: Vec<Setting>,
     /// Where the mirror gets what it has.
     pub upstreams: Upstreams,
+    /// What the Hub is.
+    pub mode: HubMode,
 }
 
 impl std::fmt::Debug for MirrorFiles {
@@ -124,9 +167,18 @@ impl MirrorFiles {
         at: &Replica,
         placement: &Placement,
     ) -> Result<Bytes, MakeError> {
-        let service = |exec: &str| unit::service(exec, "", FOLDER);
         let main =
             |command: &str| format!("/usr/local/bin/bcm --config /etc/bcm/bcm.toml {command}");
+        let service = |exec: &str| unit::service(exec, "", FOLDER);
+        // Asked for again at every start, it changes nothing any more.
+        let first = match self.mode {
+            HubMode::Detached if at.number == 1 => format!("ExecStartPre={}\n", main("hub detach")),
+            HubMode::Standalone if at.number == 1 => {
+                format!("ExecStartPre={}\n", main("hub standalone"))
+            }
+            _ => String::new(),
+        };
+        let hub = |exec: &str| unit::service(exec, &first, FOLDER);
         let given = |part: fn(&(String, String)) -> &String| {
             self.given
                 .as_ref()
@@ -136,8 +188,8 @@ impl MirrorFiles {
         let text = match made {
             "bcm" => return Ok(self.program.clone()),
             "bcm.toml" => self.settings(at, placement)?,
-            "mirror.service" => service(&main("stack start --here")),
-            "hub.service" => service(&main("stack start --here --without-bootstrap")),
+            "mirror.service" => hub(&main("stack start --here")),
+            "hub.service" => hub(&main("stack start --here --without-bootstrap")),
             "bootstrap.service" => service(&main("bootstrap serve")),
             "bootstrap-sync.service" => service(&main("bootstrap sync --follow")),
             "gc.service" => unit::gc_service(&main("hub gc"), "", FOLDER),
@@ -153,6 +205,7 @@ impl MirrorFiles {
             "haproxy.cfg" => haproxy_cfg(&ZdbFront {
                 port: ZDB_PORT,
                 backends: main_replicas(placement).map(|r| reached(r, ZDB)).collect(),
+                first: self.mode.is_writable(),
             })?,
             other => return Err(MakeError::NotGiven(other.to_owned())),
         };
@@ -160,7 +213,8 @@ impl MirrorFiles {
     }
 
     /// `bcm.toml`. The first replica mirrors the upstreams; each other one the replicas before it, and
-    /// the upstreams when none of those answers. So upstream is asked once.
+    /// the upstreams when none of those answers. So upstream is asked once. Of a Hub that stands alone, they
+    /// mirror nothing but the replicas before them.
     fn settings(&self, at: &Replica, placement: &Placement) -> Result<String, toml::ser::Error> {
         let before = || {
             placement
@@ -179,6 +233,11 @@ impl MirrorFiles {
                 .map(|replica| url(scheme, replica, ports))
                 .collect()
         };
+        let alone = self.mode.is_writable() && at.number > 1;
+        let (hubs, zdbs): (&[String], &[String]) = match alone {
+            true => (&[], &[]),
+            false => (&self.upstreams.hub, &self.upstreams.zdb),
+        };
         let text = |text: String| toml::Value::String(text);
         let local = |(port, _): (u16, u16)| text(format!("127.0.0.1:{port}"));
         let needed = [
@@ -187,14 +246,8 @@ impl MirrorFiles {
             ("metrics", text(METRICS.to_owned())),
             ("hub.http", local(HUB)),
             ("hub.zdb", local(ZDB)),
-            (
-                "hub.upstream",
-                list(peers("http", HUB), &self.upstreams.hub),
-            ),
-            (
-                "hub.upstream-zdb",
-                list(peers("zdb", ZDB), &self.upstreams.zdb),
-            ),
+            ("hub.upstream", list(peers("http", HUB), hubs)),
+            ("hub.upstream-zdb", list(peers("zdb", ZDB), zdbs)),
             ("bootstrap.http", local(BOOTSTRAP)),
             (
                 "bootstrap.upstream",
@@ -224,6 +277,9 @@ impl MirrorFiles {
         }
         for (name, value) in needed {
             set(name, value);
+        }
+        if alone {
+            set("hub.interval", text(INTERVAL.to_owned()));
         }
         Ok(format!(
             "# Written by `bcm stack start`, which replaces it.\n{}",
@@ -259,6 +315,8 @@ impl MirrorFiles {
                 root,
                 others: others.map(|front| socket(front, PLAIN)).collect(),
                 administration: ADMINISTRATION.to_owned(),
+                // What was published is seen at once, and what is published gets where it belongs.
+                first: self.mode.is_writable(),
             },
         )
     }
@@ -322,6 +380,7 @@ mod tests {
                 zdb: vec!["zdb://hub.example:9900".to_owned()],
                 bootstrap: vec!["https://boot.example".to_owned()],
             },
+            mode: HubMode::Mirror,
         }
     }
 
@@ -351,6 +410,31 @@ mod tests {
                 r#"["zdb://10.0.0.1:19900", "zdb://10.0.0.2:19900", "zdb://hub.example:9900"]"#
             )
         );
+    }
+
+    #[test]
+    fn a_hub_that_stands_alone_is_mirrored_by_the_others_and_by_nothing_else() {
+        let placement = placement("mirror");
+        let files = MirrorFiles {
+            mode: HubMode::Detached,
+            ..files(Tls::Internal)
+        };
+        let text = |made: &str, index: usize| {
+            let at = placement.of("mirror").nth(index).unwrap();
+            let text = files.make(made, at, &placement).unwrap();
+            String::from_utf8(text.to_vec()).unwrap()
+        };
+        assert!(text("mirror.service", 0).contains("ExecStartPre="));
+        assert!(!text("mirror.service", 1).contains("ExecStartPre="));
+        let second = text("bcm.toml", 1);
+        assert!(!second.contains("hub.example"), "{second}");
+        assert!(
+            second.contains("http://10.0.0.1:18080") && second.contains("15s"),
+            "{second}"
+        );
+        assert!(second.contains("boot.example"), "{second}");
+        assert!(text("caddyfile", 0).contains("lb_policy first"));
+        assert!(text("haproxy.cfg", 0).contains("10.0.0.2:19900 backup"));
     }
 
     #[test]

@@ -14,6 +14,8 @@ pub const STACK_KEY: &str = "user.bcm.stack";
 pub const KIND_KEY: &str = "user.bcm.kind";
 /// Its number.
 pub const NUMBER_KEY: &str = "user.bcm.replica";
+/// What its Hub is, as [`HubMode::as_str`](crate::mirror::HubMode::as_str) has it.
+pub const MODE_KEY: &str = "user.bcm.mode";
 /// What was brought into it, as [`Applied`](crate::plan::Applied) in JSON.
 pub const APPLIED_KEY: &str = "user.bcm.applied";
 
@@ -105,7 +107,7 @@ pub fn wanted(
         };
         let volumes = volumes(kind, replica);
         all.push(Wanted {
-            config: config(manifest, kind, replica),
+            config: config(manifest, kind, replica, files),
             devices: devices(kind, replica, &volumes, pool, public),
             packages: kind.packages.clone(),
             files: contents(kind, replica, placement, files)?,
@@ -141,7 +143,12 @@ fn units(kind: &Kind) -> Vec<WantedUnit> {
     kind.units.iter().map(unit).collect()
 }
 
-fn config(manifest: &Manifest, kind: &Kind, replica: &Replica) -> Config {
+fn config(
+    manifest: &Manifest,
+    kind: &Kind,
+    replica: &Replica,
+    files: Option<&MirrorFiles>,
+) -> Config {
     let mut config: Config = [
         (STACK_KEY, manifest.name.clone()),
         (KIND_KEY, kind.name.clone()),
@@ -151,6 +158,9 @@ fn config(manifest: &Manifest, kind: &Kind, replica: &Replica) -> Config {
     ]
     .map(|(key, value)| (key.to_owned(), value))
     .into();
+    if let Some(files) = files {
+        config.insert(MODE_KEY.to_owned(), files.mode.as_str().to_owned());
+    }
     if kind.nesting {
         config.insert("security.nesting".to_owned(), "true".to_owned());
     }

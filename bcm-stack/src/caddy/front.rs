@@ -22,6 +22,8 @@ pub struct Front {
     /// The unix socket that `caddy reload` uses: an absolute path, in a folder that Caddy's user may
     /// write to. Debian's service makes none; `RuntimeDirectory=caddy` makes `/run/caddy`.
     pub administration: String,
+    /// Whether the first replica has all requests as long as it answers, rather than each its share.
+    pub first: bool,
 }
 
 /// A front cannot be written into Caddy's file.
@@ -62,6 +64,7 @@ pub fn front_caddyfile(domain: &Domain, front: &Front) -> Result<String, Invalid
         root,
         others,
         administration,
+        first,
     } = front;
     check(front)?;
     let mut global = format!("\tadmin unix/{administration}\n");
@@ -90,8 +93,8 @@ pub fn front_caddyfile(domain: &Domain, front: &Front) -> Result<String, Invalid
         Tls::Files(files) => (files.directive(), String::new()),
     };
     // A Hub without a Bootstrap, or the other way round, is a stack too.
-    let proxies =
-        [&backends.hub, &backends.bootstrap].map(|all| (!all.is_empty()).then(|| proxy(all)));
+    let proxies = [&backends.hub, &backends.bootstrap]
+        .map(|all| (!all.is_empty()).then(|| proxy(all, *first)));
     let sites = sites(&domain.names(), &certificates, &plain, proxies);
     Ok(format!("{{\n{global}}}\n\n{sites}"))
 }
@@ -158,16 +161,17 @@ fn challenges(others: &[String]) -> String {
 ///
 /// Not `flush_interval -1`: Caddy 2.6 binds such requests to the file that they began with, and a reload cuts
 /// them off. Answers are handed on as they come anyway.
-fn proxy(backends: &[String]) -> String {
+fn proxy(backends: &[String], first: bool) -> String {
+    let policy = if first { "first" } else { "least_conn" };
     // With one alone, leaving it out would only make its absence longer.
     let health = match backends {
-        [] | [_] => "",
-        _ => {
-            "lb_policy least_conn\n\
+        [] | [_] => String::new(),
+        _ => format!(
+            "lb_policy {policy}\n\
              health_uri /healthz\nhealth_interval 2s\nhealth_timeout 2s\n\
              # Until the next question to it has been answered.\n\
              fail_duration 4s\n"
-        }
+        ),
     };
     indented(
         &format!(
@@ -222,6 +226,7 @@ mod tests {
             root: None,
             others: Vec::new(),
             administration: "/run/caddy/admin.socket".into(),
+            first: false,
         }
     }
 
