@@ -14,6 +14,9 @@ pub struct ZdbFront {
     pub backends: Vec<String>,
     /// Whether the first replica has all connections as long as it answers, rather than each its share.
     pub first: bool,
+    /// The port of each replica at which its Hub answers `/healthz`. A replica whose first sync has not ended
+    /// answers by 0-db's protocol, too, and lacks blocks; with this it gets no connections before.
+    pub health: Option<u16>,
 }
 
 /// A front cannot be written into HAProxy's file.
@@ -33,7 +36,7 @@ pub enum InvalidZdbFront {
 /// The file that HAProxy 2.6 and later reads, for the service as Debian packages it.
 ///
 /// A connection goes to the server that has the fewest. A server that leaves `PING` unanswered twice is left
-/// out after 6 seconds at most, and its connections are ended, so that clients come again and get another;
+/// out after about 6 seconds, and its connections are ended, so that clients come again and get another;
 /// before that, one that refuses a connection costs its client a second. How long clients may be silent is the servers'
 /// own rule (15 minutes, where nothing else was said); here it is longer.
 ///
@@ -44,6 +47,7 @@ pub fn haproxy_cfg(front: &ZdbFront) -> Result<String, InvalidZdbFront> {
         port,
         backends,
         first,
+        health,
     } = front;
     if backends.is_empty() {
         return Err(InvalidZdbFront::NoBackend);
@@ -56,8 +60,17 @@ pub fn haproxy_cfg(front: &ZdbFront) -> Result<String, InvalidZdbFront> {
         let backup = if *first && at > 0 { " backup" } else { "" };
         servers.push_str(&format!("    server replica{} {backend}{backup}\n", at + 1));
     }
+    let health = health.map_or(String::new(), |port| {
+        format!(
+            r"    # And its Hub, whether it has what it is to have.
+    tcp-check connect port {port}
+    tcp-check send GET\ /healthz\ HTTP/1.0\r\n\r\n
+    tcp-check expect rstring ^HTTP/1\.[01]\ 200
+"
+        )
+    });
     Ok(format!(
-        "{BEGINNING}    bind :::{port} v4v6\n{REST}{servers}"
+        "{BEGINNING}    bind :::{port} v4v6\n{CHECK}{health}{SERVERS}{servers}"
     ))
 }
 
@@ -90,13 +103,16 @@ defaults
 listen zdb
 ";
 
-const REST: &str = r"    balance leastconn
+const CHECK: &str = r"    balance leastconn
     option tcp-check
     tcp-check connect
     # PING, as the protocol has it: an array of one string.
     tcp-check send *1\r\n$4\r\nPING\r\n
     tcp-check expect string +PONG
-    default-server check inter 2s fastinter 500ms downinter 1s fall 2 rise 1 observe layer4 error-limit 1 on-error fastinter on-marked-down shutdown-sessions
+";
+
+const SERVERS: &str = "\
+    \x20   default-server check inter 2s fastinter 500ms downinter 1s fall 2 rise 1 observe layer4 error-limit 1 on-error fastinter on-marked-down shutdown-sessions
 ";
 
 #[cfg(test)]
@@ -107,6 +123,7 @@ mod tests {
     fn every_server_is_asked_how_it_is_and_both_kinds_of_address_are_listened_on() {
         let file = haproxy_cfg(&ZdbFront {
             port: ZDB_PORT,
+            health: Some(8080),
             backends: vec!["10.0.0.1:9900".into(), "[2001:db8::2]:9900".into()],
             first: false,
         })
@@ -121,6 +138,8 @@ mod tests {
         // What is said of servers in general has to come before them.
         assert!(file.find("default-server check").unwrap() < file.find("server replica1").unwrap());
         assert!(file.contains(r"tcp-check send *1\r\n$4\r\nPING\r\n"));
+        let hub = "    tcp-check connect port 8080\n    tcp-check send GET\\ /healthz\\ HTTP/1.0";
+        assert!(file.contains(hub), "{file}");
     }
 
     #[test]
@@ -128,6 +147,7 @@ mod tests {
         let cfg = |backends: &[&str]| {
             haproxy_cfg(&ZdbFront {
                 port: ZDB_PORT,
+                health: None,
                 backends: backends.iter().map(|text| (*text).to_owned()).collect(),
                 first: false,
             })

@@ -42,7 +42,7 @@ const HUB: (u16, u16) = (8080, 18080);
 const BOOTSTRAP: (u16, u16) = (8081, 18081);
 const ZDB: (u16, u16) = (ZDB_PORT, 19900);
 
-/// How often replicas of a Hub that stands alone look at the one that is published into.
+/// How often replicas look at those before them. It costs two requests.
 const INTERVAL: &str = "15s";
 
 /// Where metrics are, for who is in the instance.
@@ -206,6 +206,7 @@ impl MirrorFiles {
                 port: ZDB_PORT,
                 backends: main_replicas(placement).map(|r| reached(r, ZDB)).collect(),
                 first: self.mode.is_writable(),
+                health: Some(HUB.1),
             })?,
             other => return Err(MakeError::NotGiven(other.to_owned())),
         };
@@ -278,8 +279,10 @@ impl MirrorFiles {
         for (name, value) in needed {
             set(name, value);
         }
-        if alone {
+        // What one has, the others have soon: a client may get an flist from one, its blocks from another.
+        if at.number > 1 {
             set("hub.interval", text(INTERVAL.to_owned()));
+            set("bootstrap.interval", text(INTERVAL.to_owned()));
         }
         Ok(format!(
             "# Written by `bcm stack start`, which replaces it.\n{}",
