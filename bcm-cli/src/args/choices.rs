@@ -51,3 +51,14 @@ pub(crate) enum Certificates {
     /// Files that are given.
     Files,
 }
+
+/// What the Hub of a stack is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum HubIs {
+    /// A mirror, which follows its upstream
+    Mirror,
+    /// Cut off from its upstream once it was synced, and published into
+    Detached,
+    /// Empty at first, and published into
+    Standalone,
+}

@@ -1,15 +1,16 @@
 //! `bcm stack`.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use bcm_stack::caddy::Mail;
 use bcm_stack::domain::Domain;
 use clap::{Args, Subcommand};
 
 use crate::settings::key;
-use crate::settings::value::Listen;
+use crate::settings::value::{self, Listen};
 
-use super::choices::Certificates;
+use super::choices::{Certificates, HubIs};
 
 use super::cluster::ReachArgs;
 use super::hub::{DataArgs, FollowArgs, PublicArgs, ServeArgs, StoreArgs, SyncArgs};
@@ -33,6 +34,11 @@ pub(crate) enum StackCommand {
     Status(OfClusterCommand),
     /// Print what a stack's instances wrote to their journals
     Logs(LogsCommand),
+    /// Run `bcm` in a replica, as the user and with the settings of its mirror
+    ///
+    /// For what is done where the data is: `bcm stack run -- hub token create --repository NAME`,
+    /// `bcm stack run -- hub verify`. Ends with the exit code that it ends with there.
+    Run(RunCommand),
     /// List the stacks that can be started: BCM's own and those in the user's folder
     List(ListCommand),
     /// Stop a stack's instances; `start` starts them again
@@ -170,6 +176,28 @@ pub(crate) struct LogsCommand {
     pub(crate) reach: ReachArgs,
 }
 
+/// `bcm stack run`.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct RunCommand {
+    #[command(flatten)]
+    pub(crate) stack: StackArgs,
+
+    /// The instance [default: the first replica]
+    #[arg(long, value_name = "NAME")]
+    pub(crate) instance: Option<String>,
+
+    /// How long it may take
+    #[arg(long, value_name = "TIME", default_value = "1h", value_parser = value::pause)]
+    pub(crate) timeout: Duration,
+
+    #[command(flatten)]
+    pub(crate) reach: ReachArgs,
+
+    /// What comes after `bcm`
+    #[arg(last = true, required = true, value_name = "ARGUMENT")]
+    pub(crate) arguments: Vec<String>,
+}
+
 /// `bcm stack remove`.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct RemoveCommand {
@@ -223,6 +251,17 @@ pub(crate) struct DeployArgs {
     #[arg(long)]
     pub(crate) standalone: bool,
 
+    /// What the Hub is [default: what it was, at first a mirror]
+    ///
+    /// One that stands alone takes what is published at its first replica, where `bcm stack run -- hub token
+    /// create` makes tokens for it; the others mirror that one.
+    #[arg(long, value_enum, value_name = "MODE")]
+    pub(crate) mode: Option<HubIs>,
+
+    /// With `--mode mirror`, for a Hub that stands alone: give up what was published into it
+    #[arg(long, requires = "mode")]
+    pub(crate) discard: bool,
+
     /// The image of the instances: an alias in the cluster, the file of an image, or `images:ALIAS` from the
     /// engine's server of images, such as images:debian/12
     ///
@@ -259,7 +298,7 @@ pub(crate) struct StartCommand {
         help_heading = "Here",
         conflicts_with_all = [
             "domain", "certificates", "mail", "certificate", "key", "standalone", "image", "program",
-            "ignore_requirements", "dry_run", "cluster", "ssh_config", "host_key", "stacks",
+            "ignore_requirements", "dry_run", "mode", "discard", "cluster", "ssh_config", "host_key", "stacks",
         ]
     )]
     pub(crate) here: bool,

@@ -27,8 +27,11 @@ pub async fn run(
     }
 }
 
-/// Runs a command, however it ends.
-pub(super) async fn attempt(
+/// Runs a command in an instance, however it ends within `limit`.
+///
+/// # Errors
+/// It cannot be run.
+pub async fn attempt(
     client: &Client,
     instance: &str,
     argv: &[&str],

@@ -13,7 +13,7 @@ mod remove;
 mod report;
 
 pub use self::apply::{ApplyOptions, Done, apply};
-pub use self::command::run;
+pub use self::command::{attempt, run};
 pub use self::error::{DeployError, LastWords};
 pub use self::health::{State, health};
 pub use self::observe::{Seen, members, observe, volumes_of};

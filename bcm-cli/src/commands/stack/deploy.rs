@@ -14,7 +14,7 @@ use bcm_stack::wanted::wanted;
 use serde::Serialize;
 
 use super::cluster::OnCluster;
-use super::{image, list, material};
+use super::{image, list, material, mode};
 use crate::args::stack::DeployArgs;
 use crate::commands::Context;
 use crate::commands::cluster::{keep_log, with_log};
@@ -117,6 +117,7 @@ pub(super) async fn start(context: &Context, args: &DeployArgs) -> Result<ExitCo
         lacks,
         urls,
         root,
+        attach,
     } = prepared;
     for lack in &lacks {
         context.reporter.warn(&lack.to_string());
@@ -132,11 +133,16 @@ pub(super) async fn start(context: &Context, args: &DeployArgs) -> Result<ExitCo
         };
         return Err(failure.with_code(ExitCode::Unhealthy));
     }
+    let first = attach
+        .iter()
+        .map(|instance| format!("{instance}: a mirror again, without what was published into it"));
     let mut deployed = Deployed {
         stack: &manifest.name,
         cluster: &cluster.name,
         dry_run: args.dry_run,
-        steps: plan.steps.iter().map(ToString::to_string).collect(),
+        steps: first
+            .chain(plan.steps.iter().map(ToString::to_string))
+            .collect(),
         placement: &placement,
         waiting: &plan.waiting,
         lacks: &lacks,
@@ -163,6 +169,17 @@ pub(super) async fn start(context: &Context, args: &DeployArgs) -> Result<ExitCo
         }
         false => String::new(),
     };
+    if let Some(instance) = &attach {
+        let attaching = mode::attach(&cluster.client, instance);
+        cancel
+            .run_until_cancelled(attaching)
+            .await
+            .ok_or_else(nothing)?
+            .map_err(Failure::new)?;
+        context
+            .reporter
+            .say(&format!("the Hub of {instance} is a mirror again"));
+    }
     let applied = apply(
         &cluster.client,
         &plan,
@@ -204,6 +221,8 @@ struct Prepared {
     lacks: Vec<Lack>,
     urls: Vec<String>,
     root: Option<String>,
+    /// The instance whose Hub is to be a mirror again.
+    attach: Option<String>,
 }
 
 async fn prepare(
@@ -228,6 +247,7 @@ async fn prepare(
     let plan = plan(&wanted, &seen.found);
     let lacks = check(manifest, &placement, &seen.found, &hosts, None);
     Ok(Prepared {
+        attach: mode::to_attach(args, &seen),
         urls: urls(manifest, files.as_ref(), &placement),
         root: files
             .filter(|files| files.tls == Tls::Internal)

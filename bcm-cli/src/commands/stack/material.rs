@@ -127,6 +127,7 @@ pub(super) async fn gather(
         given,
         settings: made(settings, &typed),
         upstreams: upstreams(settings, &typed)?,
+        mode: super::mode::wanted(args, seen)?.unwrap_or_default(),
     })
 }
 

@@ -9,8 +9,10 @@ mod image;
 mod list;
 mod logs;
 mod material;
+mod mode;
 mod remove;
 mod render;
+mod run;
 mod status;
 
 use super::{Context, block_on};
@@ -25,6 +27,7 @@ pub(super) fn run(context: &Context, command: &StackCommand) -> Result<ExitCode,
         StackCommand::Start(args) => block_on(deploy::start(context, &args.deploy)),
         StackCommand::Status(args) => block_on(status::run(context, args)),
         StackCommand::Logs(args) => block_on(logs::run(context, args)),
+        StackCommand::Run(args) => block_on(run::run(context, args)),
         StackCommand::List(args) => list::run(context, args),
         StackCommand::Stop(args) => block_on(remove::stop(context, args)),
         StackCommand::Remove(args) => block_on(remove::run(context, args)),

@@ -77,7 +77,7 @@ fn as_a_node(site: &Site, web: &Web) -> Outcome {
             kernel.starts_with(&format!("http://unsecure.bootstrap.{DOMAIN}/")),
             "{kernel}"
         );
-        assert!(web.fetch(kernel)?.len() > 1_000_000);
+        assert!(web.fetch(kernel)?.len() > 100_000);
         assert!(
             json(&web, "api/flist")?
                 .as_array()
