@@ -189,3 +189,20 @@ fn what_a_killed_detaching_left_undone_is_done_by_the_next() {
     let state = State::load(&layout.state()).unwrap().state;
     assert_eq!(state.upstream, None);
 }
+
+#[test]
+fn all_of_a_standalone_hub_is_its_operators() {
+    let folder = tempfile::tempdir().unwrap();
+    let layout = Layout::new(folder.path());
+    standalone(&layout, false).unwrap();
+    let home = layout.users().join("own");
+    fs::create_dir_all(home.join(".tag-v1")).unwrap();
+    fs::write(home.join("b.flist"), "y").unwrap();
+    let attached = attach(&layout, true, false).unwrap();
+    assert_eq!((attached.was, attached.discarded), (Mode::Standalone, 2));
+    assert_eq!(fs::read_dir(layout.users()).unwrap().count(), 0);
+    assert_eq!(of(&layout), Mode::Mirror);
+    // Nothing of it is missed by a mirror that begins there.
+    let state = State::load(&layout.state()).unwrap().state;
+    assert!(!state.names_anything() && state.own.is_empty());
+}

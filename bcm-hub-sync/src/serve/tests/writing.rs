@@ -111,22 +111,36 @@ async fn an_upload_that_is_silent_or_does_not_end_is_cut() {
     assert_eq!(served.get("/api/flist").await.text(), "[]\n");
 }
 
+/// Whether there is the file of an upload.
+fn is_uploading(served: &Served) -> bool {
+    let folders = std::fs::read_dir(served.layout.hub()).unwrap().flatten();
+    let mut files = folders
+        .filter(|folder| {
+            folder
+                .file_name()
+                .to_string_lossy()
+                .starts_with(".scratch-")
+        })
+        .filter_map(|folder| std::fs::read_dir(folder.path()).ok())
+        .flat_map(Iterator::flatten);
+    files.any(|file| file.file_name().to_string_lossy().starts_with("upload-"))
+}
+
 #[tokio::test]
 async fn only_so_many_uploads_are_taken_at_once() {
     let (served, token) = hub(|options| options.uploads = 1).await;
     let first = begun(&served, &token).await;
     // It has its place once its file is there.
-    let busy = async {
-        loop {
-            let second = upload(&served, &token, &empty_archive()).await;
-            if second.status == 503 {
-                return second;
-            }
+    let has_begun = async {
+        while !is_uploading(&served) {
+            tokio::time::sleep(Duration::from_millis(10)).await;
         }
     };
-    let second = tokio::time::timeout(Duration::from_secs(30), busy)
+    tokio::time::timeout(Duration::from_secs(30), has_begun)
         .await
         .unwrap();
+    let second = upload(&served, &token, &empty_archive()).await;
+    assert_eq!(second.status, 503);
     assert!(
         second.text().contains("too many uploads"),
         "{}",

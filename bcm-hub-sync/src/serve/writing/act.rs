@@ -43,11 +43,30 @@ const PROTECTED: [&str; 6] = [
     "volume",
 ];
 
-/// What the original hub answers an upload with.
+/// What the original hub answers with.
 #[derive(Serialize)]
-struct Stored {
-    name: EntryName,
-    files: Files,
+#[serde(untagged)]
+enum Payload {
+    /// An upload.
+    Stored { name: EntryName, files: Files },
+    /// A copy.
+    Promoted { source: Place, destination: Place },
+}
+
+/// An flist, as the original hub names it there.
+#[derive(Serialize)]
+struct Place {
+    username: RepoName,
+    filename: EntryName,
+}
+
+impl From<FlistRef> for Place {
+    fn from(place: FlistRef) -> Self {
+        Self {
+            username: place.repository,
+            filename: place.name,
+        }
+    }
 }
 
 /// What an upload becomes, while it is on its way: removed when it is dropped.
@@ -96,7 +115,7 @@ impl Writing {
         let dangling = dangling(asked);
         // To be told once it is done.
         let (token, what) = (who.token.id, format!("{mine:?}"));
-        let done = |payload: Option<Stored>| {
+        let done = |payload: Option<Payload>| {
             tracing::info!(token, repository = %me, what, "published");
             Ok(success(asked, payload))
         };
@@ -184,10 +203,15 @@ impl Writing {
                 name,
             } => {
                 let (from, to) = (place(&repository, source), place(&me, name));
-                let published = self.write(app, move |session, store| {
+                let payload = Payload::Promoted {
+                    source: from.clone().into(),
+                    destination: to.clone().into(),
+                };
+                self.write(app, move |session, store| {
                     session.promote(&from, &to, store, true)
-                });
-                done(Some(stored(published.await?)))
+                })
+                .await?;
+                done(Some(payload))
             }
             Mine::Merge { target } => {
                 let sources = sources(body).await?;
@@ -282,8 +306,8 @@ impl Writing {
     }
 }
 
-fn stored(published: Published) -> Stored {
-    Stored {
+fn stored(published: Published) -> Payload {
+    Payload::Stored {
         name: published.place.name,
         files: published.files,
     }

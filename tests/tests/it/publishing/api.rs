@@ -46,7 +46,12 @@ fn everything_that_the_original_hub_takes_is_taken() {
     granted(&mine("GET", "/app/link/latest"));
     granted(&mine("POST", "/bobs/crosslink/bob/copy"));
     assert!(get(http, "/alice/bobs.flist").body == flist);
-    granted(&mine("GET", "/promote/bob/copy/mine"));
+    let promoted = granted(&mine("GET", "/promote/bob/copy/mine"));
+    assert_eq!(promoted["source"]["username"], "bob", "{promoted}");
+    assert_eq!(
+        promoted["destination"]["filename"], "mine.flist",
+        "{promoted}"
+    );
     granted(&mine("GET", "/mine/rename/own"));
     assert!(get(http, "/alice/own.flist").body == flist);
     granted(&mine("GET", "/v1/app/tag/alice/app"));
