@@ -45,6 +45,9 @@ const ZDB: (u16, u16) = (ZDB_PORT, 19900);
 /// How often replicas look at those before them. It costs two requests.
 const INTERVAL: &str = "15s";
 
+/// How long replicas keep what those before them have not any more.
+const KEPT: &str = "10m";
+
 /// Where metrics are, for who is in the instance.
 const METRICS: &str = "127.0.0.1:9100";
 
@@ -283,6 +286,9 @@ impl MirrorFiles {
         if at.number > 1 {
             set("hub.interval", text(INTERVAL.to_owned()));
             set("bootstrap.interval", text(INTERVAL.to_owned()));
+            // What is deleted was kept for its time by the first.
+            set("hub.delete-after", text(KEPT.to_owned()));
+            set("bootstrap.delete-after", text(KEPT.to_owned()));
         }
         Ok(format!(
             "# Written by `bcm stack start`, which replaces it.\n{}",

@@ -124,10 +124,13 @@ impl Snapshot {
 
     /// Whether this is a mirror's content: a sync has published something, or ended and found nothing to
     /// publish. A sync that has begun leaves an empty tree for as long as it takes, and a folder that is not
-    /// there is none; whoever mirrors this mirror would take either for all being deleted.
+    /// there is none; whoever mirrors this mirror would take either for all being deleted. A hub that never had
+    /// an upstream is what it is.
     pub(super) fn is_ready(&self) -> bool {
         let there = !self.scan.folders.is_empty();
-        self.counts.repositories > 0 || there && self.facts.last_success.is_some()
+        self.counts.repositories > 0
+            || there && self.facts.last_success.is_some()
+            || self.mode == Mode::Standalone
     }
 
     /// Whether any folder that was read has changed since.

@@ -9,6 +9,7 @@ use std::time::Duration;
 use bcm_core::digest::Md5;
 
 use super::origin::{Served, set_time, unpack_recorded};
+use crate::mode::standalone;
 use crate::sync::state::State;
 
 /// A server that does not look at the tree by itself any more.
@@ -194,6 +195,13 @@ async fn a_mirror_is_empty_where_a_sync_ended_so_and_unhealthy_where_its_tree_is
     fs::remove_dir(served.layout.users()).unwrap();
     assert_eq!(served.get("/api/flist").await.status, 503);
     assert_eq!(served.get("/healthz").await.status, 503);
+}
+
+#[tokio::test]
+async fn a_hub_that_never_had_an_upstream_is_ready_and_empty() {
+    let served = Served::start(|layout| drop(standalone(layout, false).unwrap()), |_| {}).await;
+    assert_eq!(served.get("/healthz").await.status, 200);
+    assert_eq!(served.get("/api/flist").await.text(), "[]\n");
 }
 
 /// Two flists that are always published together, by a writer that keeps to the journal: whoever
