@@ -5,13 +5,69 @@ use insta::assert_snapshot;
 use crate::sandbox::Sandbox;
 
 #[test]
-fn a_cluster_is_not_there_yet() {
-    assert_snapshot!(Sandbox::new().run("stack start"), @r"
+fn without_a_cluster_there_is_nothing_to_start_a_stack_on() {
+    assert_snapshot!(Sandbox::new().run("stack start --domain example.test"), @r"
     exit code: 2
     --- stdout
     --- stderr
-    error: starting the stack on a cluster is not there yet
-    hint: `bcm stack start --here` runs it on this machine, in this process
+    error: no cluster is in use
+    hint: `bcm cluster create` makes one, `bcm cluster use NAME` chooses one
+    ");
+    assert_snapshot!(Sandbox::new().run("stack start nope"), @r"
+    exit code: 2
+    --- stdout
+    --- stderr
+    error: there is no stack nope; there are bootstrap, hub, mirror
+    hint: a stack of your own is a file NAME.toml in [dir]/.config/bcm/stacks
+    ");
+    assert_snapshot!(Sandbox::new().run("stack start --here --domain example.test"), @r"
+    exit code: 2
+    --- stdout
+    --- stderr
+    error: the argument '--here' cannot be used with '--domain <DOMAIN>'
+
+    Usage: bcm stack start --here [STACK]
+
+    For more information, try '--help'.
+    ");
+}
+
+#[test]
+fn stacks_are_listed_with_what_is_wrong_with_them() {
+    let sandbox = Sandbox::new();
+    sandbox.write(
+        "stacks/hello.toml",
+        "about = \"A page\"\n[[instance]]\nname = \"web\"\n",
+    );
+    sandbox.write(
+        "stacks/bad.toml",
+        "about = \"x\"\n[[instance]]\nnames = \"web\"\n",
+    );
+    sandbox.write(
+        "stacks/circle.toml",
+        "about = \"x\"\n[[instance]]\nname = \"a\"\nneeds = [\"a\"]\n",
+    );
+    assert_snapshot!(sandbox.run("stack list --stacks stacks"), @r#"
+    exit code: 0
+    --- stdout
+    bad        yours     CANNOT BE USED: the manifest bad cannot be read: TOML parse error at line 3, column 1
+      |
+    3 | names = "web"
+      | ^^^^^
+    unknown field `names`, expected one of `name`, `replicas`, `at-most`, `needs`, `packages`, `nesting`, `limits`, `volume`, `file`, `unit`, `port`, `health`
+    bootstrap  built in  A mirror of the Zero-OS Bootstrap behind TLS
+    circle     yours     CANNOT BE USED: the manifest circle cannot be meant: these need each other in a circle: a → a
+    hello      yours     A page
+    hub        built in  A mirror of the Zero-OS Hub behind TLS
+    mirror     built in  A mirror of the Zero-OS Hub and Bootstrap behind TLS
+    your own are looked for in [dir]/stacks
+    --- stderr
+    "#);
+    assert_snapshot!(sandbox.run("stack start circle --stacks stacks"), @r"
+    exit code: 2
+    --- stdout
+    --- stderr
+    error: the manifest circle cannot be meant: these need each other in a circle: a → a
     ");
 }
 

@@ -42,8 +42,10 @@ struct Deployed<'a> {
     /// What waits for a member that does not answer.
     waiting: &'a [String],
     lacks: &'a [Lack],
-    #[serde(flatten)]
-    done: Done,
+    /// The steps that were done, and the seconds that each took.
+    done: Vec<(String, f64)>,
+    /// Replicas that run and do not serve yet, with the reason.
+    not_yet: Vec<(String, String)>,
     /// Where it answers.
     urls: Vec<String>,
     /// The certificate to trust, where no public authority vouches for the names.
@@ -57,7 +59,7 @@ impl Show for Deployed<'_> {
                 writeln!(out, "would: {step}")?;
             }
         }
-        for (step, seconds) in self.done.steps.iter().filter(|_| !self.dry_run) {
+        for (step, seconds) in &self.done {
             writeln!(out, "{seconds:6.1} s  {step}")?;
         }
         for instance in self.waiting {
@@ -72,7 +74,7 @@ impl Show for Deployed<'_> {
                 "! {instance} is one more than wanted; it was left alone"
             )?;
         }
-        for (instance, reason) in &self.done.not_yet {
+        for (instance, reason) in &self.not_yet {
             writeln!(out, "{instance} runs and does not serve yet: {reason}")?;
         }
         let changes = self.steps.len();
@@ -146,7 +148,8 @@ pub(super) async fn start(context: &Context, args: &DeployArgs) -> Result<ExitCo
         placement: &placement,
         waiting: &plan.waiting,
         lacks: &lacks,
-        done: Done::default(),
+        done: Vec::new(),
+        not_yet: Vec::new(),
         urls,
         root,
     };
@@ -191,7 +194,10 @@ pub(super) async fn start(context: &Context, args: &DeployArgs) -> Result<ExitCo
     )
     .await;
     match applied {
-        Ok(done) => deployed.done = done,
+        Ok(Done { steps, not_yet }) => {
+            deployed.done = steps;
+            deployed.not_yet = not_yet;
+        }
         Err(error) => return Err(failure(error)),
     }
     let code = match plan.waiting.is_empty() {
