@@ -160,6 +160,13 @@ pub enum MakeError {
 }
 
 impl MirrorFiles {
+    /// The domain and where certificates come from, as instances say it of themselves: a root that was made for
+    /// one domain is of no use to another.
+    #[must_use]
+    pub fn names(&self) -> String {
+        names(&self.domain, &self.tls)
+    }
+
     /// What is called `made`, for the replica `at` of `placement`.
     ///
     /// # Errors
@@ -329,6 +336,17 @@ impl MirrorFiles {
             },
         )
     }
+}
+
+/// See [`MirrorFiles::names`].
+#[must_use]
+pub fn names(domain: &Domain, tls: &Tls) -> String {
+    let whence = match tls {
+        Tls::Automatic(_) => "automatic",
+        Tls::Internal => "internal",
+        Tls::Files(_) => "files",
+    };
+    format!("{domain} {whence}")
 }
 
 /// The replicas of the mirror itself.

@@ -16,6 +16,8 @@ pub const KIND_KEY: &str = "user.bcm.kind";
 pub const NUMBER_KEY: &str = "user.bcm.replica";
 /// What its Hub is, as [`HubMode::as_str`](crate::mirror::HubMode::as_str) has it.
 pub const MODE_KEY: &str = "user.bcm.mode";
+/// The domain of its names, and where their certificates come from.
+pub const NAMES_KEY: &str = "user.bcm.names";
 /// What was brought into it, as [`Applied`](crate::plan::Applied) in JSON.
 pub const APPLIED_KEY: &str = "user.bcm.applied";
 
@@ -160,6 +162,7 @@ fn config(
     .into();
     if let Some(files) = files {
         config.insert(MODE_KEY.to_owned(), files.mode.as_str().to_owned());
+        config.insert(NAMES_KEY.to_owned(), files.names());
     }
     if kind.nesting {
         config.insert("security.nesting".to_owned(), "true".to_owned());

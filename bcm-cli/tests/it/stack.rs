@@ -51,10 +51,6 @@ fn stacks_are_listed_with_what_is_wrong_with_them() {
     exit code: 0
     --- stdout
     bad        yours     CANNOT BE USED: the manifest bad cannot be read: TOML parse error at line 3, column 1
-      |
-    3 | names = "web"
-      | ^^^^^
-    unknown field `names`, expected one of `name`, `replicas`, `at-most`, `needs`, `packages`, `nesting`, `limits`, `volume`, `file`, `unit`, `port`, `health`
     bootstrap  built in  A mirror of the Zero-OS Bootstrap behind TLS
     circle     yours     CANNOT BE USED: the manifest circle cannot be meant: these need each other in a circle: a → a
     hello      yours     A page

@@ -30,18 +30,27 @@ pub struct Removed {
     pub out_of_reach: Vec<String>,
 }
 
-/// Stops the instances of a stack. Says which were running.
+/// What was stopped.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct Stopped {
+    /// Instances that ran, and do not any more.
+    pub stopped: Vec<String>,
+    /// Those on members that do not answer.
+    pub out_of_reach: Vec<String>,
+}
+
+/// Stops the instances of a stack.
 ///
 /// # Errors
 /// One could not be stopped.
-pub async fn stop(client: &Client, seen: &Seen) -> Result<Vec<String>, DeployError> {
-    let mut stopped = Vec::new();
-    for instance in reachable(seen, &mut Vec::new()) {
+pub async fn stop(client: &Client, seen: &Seen) -> Result<Stopped, DeployError> {
+    let mut result = Stopped::default();
+    for instance in reachable(seen, &mut result.out_of_reach) {
         if halt(client, &instance, seen).await? {
-            stopped.push(instance);
+            result.stopped.push(instance);
         }
     }
-    Ok(stopped)
+    Ok(result)
 }
 
 /// Takes the instances of the stack `name` away; with `volumes`, its data too. Its volumes are in `pool`.
@@ -85,7 +94,7 @@ pub async fn remove(
 }
 
 /// The instances on members that answer.
-fn reachable(seen: &Seen, out_of_reach: &mut Vec<String>) -> Vec<String> {
+pub fn reachable(seen: &Seen, out_of_reach: &mut Vec<String>) -> Vec<String> {
     let mut names = Vec::new();
     for (name, instance) in &seen.found.instances {
         let member = seen.members.iter().find(|m| m.name == instance.location);

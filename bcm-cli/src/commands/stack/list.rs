@@ -53,7 +53,11 @@ impl Show for Stacks {
                 Whence::Folder => "yours",
             };
             let about = match &listed.wrong {
-                Some(wrong) => format!("CANNOT BE USED: {wrong}"),
+                // A mistake in the file is shown in full where the stack is started.
+                Some(wrong) => format!(
+                    "CANNOT BE USED: {}",
+                    wrong.lines().next().unwrap_or_default()
+                ),
                 None => listed.about.clone(),
             };
             vec![listed.name.clone(), whence.to_owned(), about]

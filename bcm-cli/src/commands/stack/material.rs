@@ -9,7 +9,9 @@ use bcm_stack::authority::Root;
 use bcm_stack::caddy::Tls;
 use bcm_stack::deploy::Seen;
 use bcm_stack::manifest::Manifest;
-use bcm_stack::mirror::MirrorFiles;
+use bcm_stack::mirror::{MirrorFiles, names};
+use bcm_stack::plan::Applied;
+use bcm_stack::wanted::NAMES_KEY;
 
 use crate::args;
 use crate::args::stack::DeployArgs;
@@ -19,6 +21,10 @@ use crate::exit_code::ExitCode;
 use crate::settings::key::Meta;
 use crate::settings::stack::{CertificatesError, domain, made, tls, upstreams, uses_files};
 
+/// Where a front has its root or certificate, and the key.
+const CERTIFICATE: &str = "/etc/caddy/tls.pem";
+const KEY: &str = "/etc/caddy/tls.key";
+
 /// A file that was named cannot be used.
 #[derive(Debug, thiserror::Error)]
 enum FileError {
@@ -27,6 +33,12 @@ enum FileError {
     Read {
         path: String,
         source: std::io::Error,
+    },
+    /// The root that clients trust cannot be had.
+    #[error("could not read the root certificate that {instance} has")]
+    Root {
+        instance: String,
+        source: bcm_lxd::LxdError,
     },
     /// It is no program for the members.
     #[error("{path} is a program for {is}; the members are {members}")]
@@ -98,14 +110,14 @@ pub(super) async fn gather(
         return Err(Failure::new(CertificatesError::Unused).with_code(ExitCode::Usage));
     }
     // In the instances, they are where the stack puts them.
-    let paths = given.map(|_| ("/etc/caddy/tls.pem", "/etc/caddy/tls.key"));
+    let paths = given.map(|_| (CERTIFICATE, KEY));
     let tls = tls(settings, args.certificates, args.mail.as_ref(), paths)
         .map_err(|error| Failure::new(error).with_code(ExitCode::Usage))?;
     let given = match (&tls, given) {
         (Tls::Files(_), Some((certificate, key))) => {
             Some((read_text(context, certificate)?, read_text(context, key)?))
         }
-        (Tls::Internal, _) => match present(client, seen).await {
+        (Tls::Internal, _) => match present(client, seen, &names(&domain, &tls)).await? {
             Some(pair) => Some(pair),
             None => {
                 let root = Root::new(&domain, SystemTime::now()).map_err(Failure::new)?;
@@ -131,27 +143,37 @@ pub(super) async fn gather(
     })
 }
 
-/// The root that a front has.
-async fn present(client: &Client, seen: &Seen) -> Option<(String, String)> {
-    for name in seen
-        .found
-        .instances
-        .keys()
-        .filter(|name| name.contains("-front-"))
-    {
+/// The root that fronts with these `names` have, from the first that tells.
+///
+/// # Errors
+/// There are such fronts, and none tells: another root would be one that no client trusts.
+async fn present(
+    client: &Client,
+    seen: &Seen,
+    names: &str,
+) -> Result<Option<(String, String)>, Failure> {
+    let mut last = None;
+    for (instance, found) in &seen.found.instances {
+        // What never had a root brought to it says nothing of these names, or has no such file.
+        let same = found.config.get(NAMES_KEY).is_some_and(|of| of == names);
+        let front = Applied::of(found).files.contains_key(CERTIFICATE);
+        if !same || !front {
+            continue;
+        }
         let text = async |path: &str| {
-            let bytes = client.read_file(name, path).await.ok()?;
-            String::from_utf8(bytes.to_vec())
-                .ok()
-                .filter(|text| text.contains("-----BEGIN"))
+            let bytes = client.read_file(instance, path).await?;
+            Ok::<_, bcm_lxd::LxdError>(String::from_utf8_lossy(&bytes).into_owned())
         };
-        if let Some(certificate) = text("/etc/caddy/tls.pem").await
-            && let Some(key) = text("/etc/caddy/tls.key").await
-        {
-            return Some((certificate, key));
+        match (text(CERTIFICATE).await, text(KEY).await) {
+            (Ok(certificate), Ok(key)) => return Ok(Some((certificate, key))),
+            (Err(error), _) | (_, Err(error)) => last = Some((instance.clone(), error)),
         }
     }
-    None
+    match last {
+        None => Ok(None),
+        Some((instance, source)) => Err(Failure::new(FileError::Root { instance, source })
+            .with_hint("run this again when a member with a front answers")),
+    }
 }
 
 /// Refuses a program that members cannot run. What is no ELF file is left to be tried there.

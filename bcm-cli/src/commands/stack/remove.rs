@@ -2,7 +2,7 @@
 
 use std::io::{self, Write};
 
-use bcm_stack::deploy::{Removed, Seen, remove as take_away, stop as halt};
+use bcm_stack::deploy::{Removed, Seen, Stopped, reachable, remove as take_away, stop as halt};
 use serde::Serialize;
 
 use super::cluster::OnCluster;
@@ -15,17 +15,21 @@ use crate::printer::Show;
 
 /// What `stop` answers.
 #[derive(Debug, Serialize)]
-struct Stopped {
+struct Halted {
     stack: String,
-    stopped: Vec<String>,
+    #[serde(flatten)]
+    result: Stopped,
 }
 
-impl Show for Stopped {
+impl Show for Halted {
     fn text(&self, out: &mut dyn Write) -> io::Result<()> {
-        for instance in &self.stopped {
+        for instance in &self.result.stopped {
             writeln!(out, "stopped {instance}")?;
         }
-        match self.stopped.is_empty() {
+        for instance in &self.result.out_of_reach {
+            writeln!(out, "! left {instance}: its member does not answer")?;
+        }
+        match self.result.stopped.is_empty() {
             true => writeln!(out, "nothing of {} runs", self.stack),
             false => Ok(()),
         }
@@ -38,12 +42,16 @@ pub(super) async fn stop(context: &Context, args: &OfClusterCommand) -> Result<E
     unless_interrupted(context, left, async {
         let cluster = OnCluster::reach(context, &args.reach).await?;
         let seen = cluster.look(&args.stack.name).await?;
-        let stopped = halt(&cluster.client, &seen).await.map_err(Failure::new)?;
-        context.printer.show(&Stopped {
+        let result = halt(&cluster.client, &seen).await.map_err(Failure::new)?;
+        let code = match result.out_of_reach.is_empty() {
+            true => ExitCode::Done,
+            false => ExitCode::Partial,
+        };
+        context.printer.show(&Halted {
             stack: args.stack.name.clone(),
-            stopped,
+            result,
         })?;
-        Ok(ExitCode::Done)
+        Ok(code)
     })
     .await
 }
@@ -142,10 +150,11 @@ async fn would(
         true => (volumes, Vec::new()),
         false => (Vec::new(), volumes),
     };
+    let mut out_of_reach = Vec::new();
     Ok(Removed {
-        instances: seen.found.instances.keys().cloned().collect(),
+        instances: reachable(seen, &mut out_of_reach),
         volumes,
         kept,
-        out_of_reach: Vec::new(),
+        out_of_reach,
     })
 }

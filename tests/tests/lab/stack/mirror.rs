@@ -36,6 +36,7 @@ pub(super) fn on_three_members() -> Outcome {
     let urls = urls(&web)?;
     one_goes_and_comes_back(&site, &web, &urls)?;
     upgrades(&site, &web, &urls)?;
+    stands_alone(&site, &web)?;
     removed(&site)?;
     Ok(site.bench.lab.take_down()?)
 }
@@ -207,6 +208,86 @@ fn upgrades(site: &Site, web: &Web, urls: &[String]) -> Outcome {
         "{again:#}"
     );
     Ok(())
+}
+
+/// The Hub is cut off from its upstream, published into through any member, and read back from all.
+fn stands_alone(site: &Site, web: &Web) -> Outcome {
+    let program = site.bench.file("bcm-second");
+    let program = program.to_string_lossy();
+    let become_one = |mode: &str, more: &[&str]| {
+        let mut arguments = vec!["stack", "start", "--program", &program, "--mode", mode];
+        arguments.extend(more);
+        site.bcm(&arguments)
+    };
+    become_one("detached", &[]).assert_code(0);
+    let token = [
+        "stack",
+        "run",
+        "--",
+        "hub",
+        "token",
+        "create",
+        "--repository",
+        "me.3bot",
+    ];
+    let token = site.bcm(&token).assert_code(0).stdout.trim().to_owned();
+
+    // What is published is packed elsewhere, so that its blocks are not here.
+    let tree = tempfile::tempdir()?;
+    fs::write(tree.path().join("note"), [7; 300_000])?;
+    let flist = site.bench.file("me.flist");
+    let folder = tree.path().to_string_lossy().into_owned();
+    let elsewhere = site.bench.file("elsewhere").to_string_lossy().into_owned();
+    let (out, data) = (flist.to_string_lossy(), elsewhere.as_str());
+    site.bcm(&["flist", "pack", &folder, "--out", &out, "--data", data])
+        .assert_code(0);
+    let me = format!("https://hub.{DOMAIN}/api/flist/me");
+    let content = fs::read(&flist)?;
+    let (status, said) = web.upload(&format!("{me}/upload-flist"), &token, "me.flist", &content)?;
+    assert!(
+        status >= 400 && said.contains("blocks are not in the store"),
+        "{status}: {said}"
+    );
+    let (status, said) = web.upload(&format!("{me}/upload"), "bcm_bad", "a.tar.gz", &[])?;
+    assert_eq!(status, 401, "{said}");
+    let archive = |name: &str| -> Result<Vec<u8>, Failed> {
+        let mut header = [0; 512];
+        header[..name.len()].copy_from_slice(name.as_bytes());
+        header[100..107].copy_from_slice(b"0000644");
+        header[124..135].copy_from_slice(b"00000000005");
+        header[148..156].copy_from_slice(b"        ");
+        header[156] = b'0';
+        let sum: u32 = header.iter().copied().map(u32::from).sum();
+        header[148..155].copy_from_slice(format!("{sum:06o}\0").as_bytes());
+        let mut archive = header.to_vec();
+        archive.extend_from_slice(b"hello");
+        archive.resize(512 * 4, 0);
+        Ok(archive)
+    };
+    let trick = archive("../../etc/evil")?;
+    let (status, said) = web.upload(&format!("{me}/upload"), &token, "evil.tar", &trick)?;
+    assert!(
+        status >= 400 && said.contains("refused"),
+        "{status}: {said}"
+    );
+
+    let good = archive("greeting")?;
+    let (status, said) = web.upload(&format!("{me}/upload"), &token, "hello.tar", &good)?;
+    assert_eq!(status, 200, "{said}");
+    for address in site.addresses()? {
+        let web = web.beginning_with(address);
+        let path = site.bench.file("hello.flist");
+        fs::write(
+            &path,
+            web.fetch(&format!("https://hub.{DOMAIN}/me.3bot/hello.flist"))?,
+        )?;
+        unpack(site, &path, address)?;
+    }
+    // The way back is meant, or not taken.
+    let refused = become_one("mirror", &[]).assert_code(2);
+    assert!(refused.stderr.contains("--discard"), "{refused}");
+    become_one("mirror", &["--discard"]).assert_code(0);
+    site.wait_well().map(|_| ())
 }
 
 /// First the instances, then their data; nothing is left.

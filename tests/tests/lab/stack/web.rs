@@ -58,11 +58,45 @@ impl Web {
 
     /// Status and body of what is at `url`.
     pub(super) fn get(&self, url: &str) -> Result<(u16, Vec<u8>), String> {
+        self.ask("GET", url, "", &[])
+    }
+
+    /// Uploads `content` as the file `name`, as a form does, with a token.
+    pub(super) fn upload(
+        &self,
+        url: &str,
+        token: &str,
+        name: &str,
+        content: &[u8],
+    ) -> Result<(u16, String), String> {
+        let mut body = format!(
+            "--part\r\nContent-Disposition: form-data; name=\"file\"; filename=\"{name}\"\r\n\r\n"
+        )
+        .into_bytes();
+        body.extend_from_slice(content);
+        body.extend_from_slice(b"\r\n--part--\r\n");
+        let headers = format!(
+            "Authorization: bearer {token}\r\nContent-Length: {}\r\n\
+             Content-Type: multipart/form-data; boundary=part\r\n",
+            body.len()
+        );
+        let (status, answer) = self.ask("POST", url, &headers, &body)?;
+        Ok((status, String::from_utf8_lossy(&answer).into_owned()))
+    }
+
+    fn ask(
+        &self,
+        method: &str,
+        url: &str,
+        headers: &str,
+        content: &[u8],
+    ) -> Result<(u16, Vec<u8>), String> {
         let (scheme, rest) = url.split_once("://").ok_or("no scheme")?;
         let (host, path) = rest.split_once('/').ok_or("no path")?;
         let port = if scheme == "https" { 443 } else { 80 };
         let stream = self.connect(port)?;
-        let request = format!("GET /{path} HTTP/1.0\r\nHost: {host}\r\n\r\n");
+        let head = format!("{method} /{path} HTTP/1.0\r\nHost: {host}\r\n{headers}\r\n");
+        let request = [head.as_bytes(), content].concat();
         let mut answer = Vec::new();
         let read = if scheme == "https" {
             let name = ServerName::try_from(host.to_owned()).map_err(|e| e.to_string())?;
@@ -120,10 +154,10 @@ impl Web {
 
 fn exchange(
     stream: &mut (impl Read + Write),
-    request: &str,
+    request: &[u8],
     answer: &mut Vec<u8>,
 ) -> std::io::Result<()> {
-    stream.write_all(request.as_bytes())?;
+    stream.write_all(request)?;
     match stream.read_to_end(answer) {
         // Whether all of it came, its length says.
         Err(error) if error.kind() == std::io::ErrorKind::UnexpectedEof => Ok(()),
