@@ -11,6 +11,7 @@ pub mod bcm;
 pub mod bootstrap;
 pub mod chance;
 pub mod delay_proxy;
+pub mod demo_origin;
 pub mod fixtures;
 pub mod kill_points;
 pub mod lab;

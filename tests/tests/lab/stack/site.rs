@@ -2,7 +2,10 @@
 
 use std::{fs, net::Ipv4Addr, path::PathBuf, process::Command};
 
-use bcm_tests::bcm::{self, Finished, Running};
+use bcm_tests::{
+    bcm::{self, Finished, Running},
+    demo_origin::DemoOrigin,
+};
 use libtest_mimic::Failed;
 
 use super::web::Web;
@@ -13,7 +16,7 @@ pub(super) const DOMAIN: &str = "example.test";
 /// A cluster on fresh machines, and a demonstration's mirror on the host as its upstream.
 pub(super) struct Site {
     pub(super) bench: Bench,
-    _origin: Running,
+    _origin: DemoOrigin,
 }
 
 impl Site {
@@ -23,8 +26,8 @@ impl Site {
         let hosts: Vec<&str> = hosts.iter().map(String::as_str).collect();
         bench.create(&hosts, &[]).assert_code(0);
         let gateway = bench.lab.record().subnet.gateway();
-        let (origin, toml) = origin(&bench, gateway)?;
-        fs::write(bench.file("bcm.toml"), toml)?;
+        let origin = DemoOrigin::start(gateway, &bench.file("origin"));
+        fs::write(bench.file("bcm.toml"), origin.settings(DOMAIN))?;
         Ok(Self {
             bench,
             _origin: origin,
@@ -90,36 +93,4 @@ impl Site {
         let root = started["root"].as_str().ok_or("no root")?;
         Web::new(&self.addresses()?, root)
     }
-}
-
-/// Starts the demonstration on the host's side of the lab, and says where it is, as settings.
-fn origin(bench: &Bench, gateway: Ipv4Addr) -> Result<(Running, String), Failed> {
-    let at = format!("{gateway}:0");
-    let mut command = bcm::command(["stack", "start", "--here", "--demo", "--output", "json"]);
-    command
-        .args(["--http", &at, "--zdb", &at, "--bootstrap-http", &at])
-        .arg("--data")
-        .arg(bench.file("origin"));
-    let mut origin = Running::start(command);
-    let address = |said: &str, event: &str, field: &str| {
-        let mut events = said.lines().filter_map(|line| {
-            let value: serde_json::Value = serde_json::from_str(line).ok()?;
-            (value["event"] == event).then(|| value[field][0].as_str().map(str::to_owned))?
-        });
-        events.next_back()
-    };
-    let hub = origin.wait_for("where the hub is", |said| address(said, "serving", "http"));
-    let zdb = origin.wait_for("where the 0-db is", |said| address(said, "serving", "zdb"));
-    let bootstrap = origin.wait_for("where the kernels are", |said| {
-        address(said, "serving_bootstrap", "http")
-    });
-    origin.wait_for("that it is whole", |said| {
-        said.contains("\"verify\"").then_some(())
-    });
-    let toml = format!(
-        "[hub]\nupstream = [\"http://{hub}\"]\nupstream-zdb = [\"zdb://{zdb}\"]\ninterval = \"10s\"\n\
-         [bootstrap]\nupstream = [\"http://{bootstrap}\"]\nsince = \"all\"\n\
-         [stack]\ndomain = \"{DOMAIN}\"\ncertificates = \"internal\"\n"
-    );
-    Ok((origin, toml))
 }
