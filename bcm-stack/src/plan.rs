@@ -20,6 +20,9 @@ pub struct Applied {
     /// The units that are started.
     #[serde(default)]
     pub units: BTreeSet<String>,
+    /// The paths of files that were about to be brought: whoever did that was cut off, or still does.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub begun: BTreeSet<String>,
 }
 
 impl Applied {
@@ -44,13 +47,43 @@ impl Applied {
                 .collect(),
             packages: wanted.packages.iter().cloned().collect(),
             units: enabled.map(|unit| unit.name.clone()).collect(),
+            begun: BTreeSet::new(),
         }
+    }
+
+    /// What is said while what differs from `wanted` is brought.
+    #[must_use]
+    pub fn beginning(&self, wanted: &Wanted) -> Self {
+        let differing = self.differing(wanted).map(|file| file.path.clone());
+        Self {
+            begun: differing.collect(),
+            ..self.clone()
+        }
+    }
+
+    /// The same, once what was begun was taken back.
+    #[must_use]
+    pub fn undisturbed(&self) -> Self {
+        Self {
+            begun: BTreeSet::new(),
+            ..self.clone()
+        }
+    }
+
+    /// `wanted`, with no units but those that were started before.
+    #[must_use]
+    pub fn started(&self, wanted: &Wanted) -> Wanted {
+        let mut before = wanted.clone();
+        before.units.retain(|unit| self.units.contains(&unit.name));
+        before
     }
 
     /// The files that are not there as they are wanted.
     pub fn differing<'a>(&'a self, wanted: &'a Wanted) -> impl Iterator<Item = &'a WantedFile> {
         let files = wanted.files.iter();
-        files.filter(|file| self.files.get(&file.path) != Some(&file.digest))
+        files.filter(|file| {
+            self.files.get(&file.path) != Some(&file.digest) || self.begun.contains(&file.path)
+        })
     }
 
     /// Whether nothing was ever brought.

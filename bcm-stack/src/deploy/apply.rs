@@ -143,8 +143,16 @@ impl Run<'_> {
                 if let Some(wanted) = self.wanted(instance) {
                     let applied = self.found.instances.get(instance).map(Applied::of);
                     let applied = applied.unwrap_or_default();
-                    let state = deliver(self.client, wanted, &applied).await?;
-                    self.note(wanted).await?;
+                    self.begin(wanted, &applied).await?;
+                    let state = match deliver(self.client, wanted, &applied).await {
+                        Err(error @ DeployError::RolledBack { .. }) => {
+                            // What is noted beside it is only what would be brought once more.
+                            let _ = self.note(wanted, &applied.undisturbed()).await;
+                            return Err(error);
+                        }
+                        ended => ended?,
+                    };
+                    self.note(wanted, &Applied::all_of(wanted)).await?;
                     if let State::NotYet(reason) = state {
                         done.not_yet.push((instance.clone(), reason));
                     }
@@ -211,11 +219,26 @@ impl Run<'_> {
         Ok(())
     }
 
+    /// Notes which files are about to be brought, so that whoever comes after one who was cut off brings them
+    /// again, whatever they are by then.
+    async fn begin(&self, wanted: &Wanted, applied: &Applied) -> Result<(), DeployError> {
+        let instance = self.client.instance(&wanted.replica.instance).await?;
+        if Applied::of(&instance) != *applied {
+            return Err(DeployError::Meanwhile {
+                instance: instance.name,
+            });
+        }
+        match applied.is_new() {
+            true => Ok(()),
+            false => self.note(wanted, &applied.beginning(wanted)).await,
+        }
+    }
+
     /// Notes in the instance's configuration what was brought into it.
-    async fn note(&self, wanted: &Wanted) -> Result<(), DeployError> {
+    async fn note(&self, wanted: &Wanted, applied: &Applied) -> Result<(), DeployError> {
         let name = &wanted.replica.instance;
         let mut now = self.client.instance(name).await?;
-        let applied = serde_json::to_string(&Applied::all_of(wanted)).unwrap_or_default();
+        let applied = serde_json::to_string(applied).unwrap_or_default();
         now.config.insert(APPLIED_KEY.to_owned(), applied);
         let updating = self.client.update_instance(name, &now.config, &now.devices);
         updating.await?.wait(self.options.operation).await?;

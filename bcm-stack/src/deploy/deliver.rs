@@ -35,9 +35,10 @@ pub(super) async fn deliver(
     let instance = wanted.replica.instance.as_str();
     packages(client, wanted).await?;
     // What was well has to be well again; what only ran has to run.
+    let before = applied.started(wanted);
     let was_well = match applied.is_new() {
         true => false,
-        false => health(client, wanted).await? == State::Well,
+        false => health(client, &before).await? == State::Well,
     };
     let files: Vec<&WantedFile> = applied.differing(wanted).collect();
     bring(client, instance, &files).await?;
@@ -52,11 +53,12 @@ pub(super) async fn deliver(
             Ok(state)
         }
         Err(error) if applied.is_new() => Err(error),
-        Err(error) => Err(roll_back(client, wanted, &files, !was_well, error).await),
+        Err(error) => Err(roll_back(client, wanted, &before, &files, !was_well, error).await),
     }
 }
 
-/// Installs the packages that are not there.
+/// Installs the packages that are not there. Where a package has another file of settings than is there, the one
+/// that is there stays: nobody can be asked.
 async fn packages(client: &Client, wanted: &Wanted) -> Result<(), DeployError> {
     if wanted.packages.is_empty() {
         return Ok(());
@@ -74,8 +76,31 @@ async fn packages(client: &Client, wanted: &Wanted) -> Result<(), DeployError> {
     if asked.status == 0 && installed == wanted.packages.len() {
         return Ok(());
     }
+    // What was cut off in the middle is ended first.
+    run(
+        client,
+        instance,
+        &[
+            "dpkg",
+            "--force-confdef",
+            "--force-confold",
+            "--configure",
+            "-a",
+        ],
+        PACKAGES,
+    )
+    .await?;
     run(client, instance, &["apt-get", "update", "-q"], PACKAGES).await?;
-    let install = with(&["apt-get", "install", "-qy", "--no-install-recommends"]);
+    let install = with(&[
+        "apt-get",
+        "install",
+        "-qy",
+        "--no-install-recommends",
+        "-o",
+        "Dpkg::Options::=--force-confdef",
+        "-o",
+        "Dpkg::Options::=--force-confold",
+    ]);
     let install: Vec<&str> = install.iter().map(String::as_str).collect();
     run(client, instance, &install, PACKAGES).await?;
     Ok(())
@@ -189,20 +214,20 @@ async fn forget_previous(
     if files.is_empty() {
         return Ok(());
     }
-    let previous: Vec<String> = files
-        .iter()
-        .map(|file| format!("{}.bcm-previous", file.path))
-        .collect();
+    let kept =
+        |file: &&WantedFile| ["previous", "absent"].map(|kind| format!("{}.bcm-{kind}", file.path));
+    let previous: Vec<String> = files.iter().flat_map(kept).collect();
     let mut argv = vec!["rm", "-f", "--"];
     argv.extend(previous.iter().map(String::as_str));
     run(client, instance, &argv, SHORT).await?;
     Ok(())
 }
 
-/// Puts back what there was before `error`.
+/// Puts back what there was before `error`: files, and the units of `before`.
 async fn roll_back(
     client: &Client,
     wanted: &Wanted,
+    before: &Wanted,
     files: &[&WantedFile],
     alive: bool,
     error: DeployError,
@@ -213,15 +238,20 @@ async fn roll_back(
         .into();
     argv.extend(files.iter().map(|file| file.path.clone()));
     argv.push("restart:".to_owned());
-    argv.extend(enabled(wanted));
+    argv.extend(enabled(before));
+    argv.push("new:".to_owned());
+    argv.extend(enabled(wanted).filter(|unit| enabled(before).all(|old| old != *unit)));
     let argv: Vec<&str> = argv.iter().map(String::as_str).collect();
-    let back = match run(client, instance, &argv, SHORT).await {
-        Ok(_) => wait(client, wanted, alive).await,
-        Err(error) => Err(error),
-    };
+    if let Err(back) = run(client, instance, &argv, SHORT).await {
+        return DeployError::NotRolledBack {
+            instance: instance.clone(),
+            reason: bcm_core::cause::chain(&back),
+            source: Box::new(error),
+        };
+    }
     DeployError::RolledBack {
         instance: instance.clone(),
-        well: back.is_ok(),
+        well: wait(client, before, alive).await.is_ok(),
         source: Box::new(error),
     }
 }

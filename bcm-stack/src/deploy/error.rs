@@ -62,6 +62,26 @@ pub enum DeployError {
         /// Why.
         source: Box<DeployError>,
     },
+    /// An instance did not get well after a change, which could not be taken back.
+    #[error(
+        "{instance} did not get well with the change, and it could not be taken back: {reason}"
+    )]
+    NotRolledBack {
+        /// The instance.
+        instance: String,
+        /// Why it could not be taken back.
+        reason: String,
+        /// Why it is not well.
+        source: Box<DeployError>,
+    },
+    /// Somebody else changed an instance since it was looked at.
+    #[error(
+        "{instance} was changed by somebody else since it was looked at; nothing was changed there"
+    )]
+    Meanwhile {
+        /// The instance.
+        instance: String,
+    },
     /// An instance is not well in time.
     #[error("{instance} is not well: {reason}")]
     Unwell {

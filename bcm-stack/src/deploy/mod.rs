@@ -11,6 +11,8 @@ mod health;
 mod observe;
 mod remove;
 mod report;
+#[cfg(test)]
+mod scripts;
 
 pub use self::apply::{ApplyOptions, Done, apply};
 pub use self::command::{attempt, run};
