@@ -161,7 +161,7 @@ fn sites(
 
 /// What no site shows.
 const PRIVATE: &str = "\t# Only the operator's business.\n\
-                       \t@private path /metrics\n\
+                       \t@private path /metrics /metrics/\n\
                        \trespond @private 404\n";
 
 /// What every site does.
