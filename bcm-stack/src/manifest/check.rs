@@ -46,6 +46,9 @@ pub enum Mistake {
     /// Kinds need each other in a circle.
     #[error("these need each other in a circle: {}", .0.join(" → "))]
     Circle(Vec<String>),
+    /// A file or volume is where a file has to be a folder, or two volumes are in one place.
+    #[error("{0} cannot be there: another file or volume is at that path or below it")]
+    Covered(String),
     /// A unit that the kind does not have.
     #[error("{path} reloads {unit}, which is no [[instance.unit]]")]
     Reloads {
@@ -153,6 +156,25 @@ fn kind_checked(kind: &Kind) -> Result<(), Mistake> {
             });
         }
     }
+    // A file has nothing below it; a volume may have files.
+    let volumes = kind.volumes.iter().map(|volume| volume.path.as_str());
+    let all: Vec<&str> = kind
+        .files
+        .iter()
+        .map(|file| file.path.as_str())
+        .chain(volumes)
+        .collect();
+    for (index, path) in all.iter().enumerate() {
+        let is_file = index < kind.files.len();
+        let covers = |other: &str| {
+            let rest = other.strip_prefix(path);
+            rest.is_some_and(|rest| rest.is_empty() || (is_file && rest.starts_with('/')))
+        };
+        let mut others = all.iter().enumerate().filter(|(other, _)| *other != index);
+        if others.any(|(_, other)| covers(other)) {
+            return Err(Mistake::Covered((*path).to_owned()));
+        }
+    }
     health_checked(kind)
 }
 
@@ -242,6 +264,8 @@ fn is_path(text: &str) -> bool {
 fn is_package(text: &str) -> bool {
     let inside = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b"+.-".contains(&b);
     text.len() > 1 && text.bytes().all(inside) && !text.starts_with(['+', '.', '-'])
+        // With that, apt-get would take it away.
+        && !text.ends_with('-')
 }
 
 fn is_unit(text: &str) -> bool {
@@ -363,6 +387,15 @@ mod tests {
         for (more, word) in [
             ("replicas = 0", "replicas"),
             ("packages = [\"-y\"]", "package"),
+            ("packages = [\"caddy-\"]", "package"),
+            (
+                "[[instance.volume]]\nname = \"d\"\npath = \"/a/b\"\n[[instance.file]]\npath = \"/a\"\ncontent = \"\"",
+                "/a cannot be there",
+            ),
+            (
+                "[[instance.volume]]\nname = \"d\"\npath = \"/a\"\n[[instance.volume]]\nname = \"e\"\npath = \"/a\"",
+                "/a cannot be there",
+            ),
             ("needs = [\"b\"]", "not there"),
             (
                 "[[instance.volume]]\nname = \"d\"\npath = \"srv\"",
