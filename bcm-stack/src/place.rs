@@ -127,10 +127,12 @@ pub fn place(
         Scale::Standalone => only_member(members, existing),
     };
     for kind in manifest.in_order() {
-        let there: Vec<&Existing> = existing
+        let mut there: Vec<&Existing> = existing
             .iter()
             .filter(|e| e.kind == kind.name && members.iter().any(|m| m.name == e.member))
             .collect();
+        // The first has what others have from it, so it is the last to be given up.
+        there.sort_by_key(|e| e.number);
         let candidates: Vec<&Member> = members
             .iter()
             .filter(|member| alone.is_none_or(|alone| alone.name == member.name))
@@ -183,7 +185,45 @@ pub fn place(
             });
         }
     }
+    let unknown = existing.iter().filter(|e| manifest.kind(&e.kind).is_none());
+    let name = |e: &Existing| instance_name(&manifest.name, &e.kind, e.number);
+    placement.surplus.extend(unknown.map(name));
     Ok(placement)
+}
+
+/// Adds the replicas that are gone and left volumes to `existing`: their data is where it is. `volumes` are the
+/// stack's, each with its member.
+#[must_use]
+pub fn with_what_left_volumes(
+    manifest: &Manifest,
+    existing: &[Existing],
+    volumes: &BTreeMap<String, String>,
+) -> Vec<Existing> {
+    let mut all = existing.to_vec();
+    for (volume, member) in volumes.iter().filter(|(_, member)| !member.is_empty()) {
+        for kind in &manifest.instances {
+            let named = kind.volumes.iter().map(|named| &named.name);
+            let numbers = named.filter_map(|named| {
+                let instance = volume.strip_suffix(named)?.strip_suffix('-')?;
+                let (_, number) = instance.rsplit_once('-')?;
+                let number = number.parse().ok()?;
+                (instance_name(&manifest.name, &kind.name, number) == instance).then_some(number)
+            });
+            for number in numbers {
+                if all
+                    .iter()
+                    .all(|e| e.kind != kind.name || e.number != number)
+                {
+                    all.push(Existing {
+                        kind: kind.name.clone(),
+                        number,
+                        member: member.clone(),
+                    });
+                }
+            }
+        }
+    }
+    all
 }
 
 /// The failure domains of members. Where nobody gave any member one, each is a domain of its own.
@@ -341,6 +381,49 @@ mod tests {
             [(1, "node3", true), (2, "node2", false), (3, "node1", true)]
         );
         assert_eq!(all.surplus, [""; 0]);
+    }
+
+    #[test]
+    fn the_highest_numbers_and_kinds_that_are_no_more_are_given_up() {
+        let three = members(&[("default", true); 3]);
+        let existing = [
+            ("web", 2, "node1"),
+            ("web", 1, "node2"),
+            ("old", 1, "node3"),
+        ];
+        let existing = existing.map(|(kind, number, member)| Existing {
+            kind: kind.to_owned(),
+            number,
+            member: member.to_owned(),
+        });
+        let manifest = manifest("replicas = 1");
+        let all = place(&manifest, &three, &existing, Scale::Cluster).unwrap();
+        let web: Vec<&str> = all.of("web").map(|r| r.member.as_str()).collect();
+        assert_eq!(web, ["node2"]);
+        assert_eq!(all.surplus, ["app-web-2", "app-old-1"]);
+    }
+
+    #[test]
+    fn a_replica_goes_where_its_volume_is() {
+        let three = members(&[("default", true); 3]);
+        let manifest =
+            manifest("replicas = 2\n[[instance.volume]]\nname = \"data\"\npath = \"/d\"");
+        let volumes = [
+            ("app-web-1-data", "node3"),
+            ("app-web-2-data", "node1"),
+            ("app-web-x-data", "node1"),
+            ("app-other-1-data", "node1"),
+        ];
+        let volumes = volumes.map(|(name, member)| (name.to_owned(), member.to_owned()));
+        let there = Existing {
+            kind: "web".to_owned(),
+            number: 2,
+            member: "node2".to_owned(),
+        };
+        let existing = with_what_left_volumes(&manifest, &[there], &volumes.into());
+        let all = place(&manifest, &three, &existing, Scale::Cluster).unwrap();
+        let web: Vec<&str> = all.of("web").map(|r| r.member.as_str()).collect();
+        assert_eq!(web, ["node3", "node2"]);
     }
 
     #[test]

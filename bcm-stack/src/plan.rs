@@ -98,8 +98,8 @@ impl Applied {
 pub struct Found {
     /// The stack's instances, by name.
     pub instances: BTreeMap<String, Instance>,
-    /// The names of the project's volumes.
-    pub volumes: BTreeSet<String>,
+    /// The stack's volumes, each with the member that it is on; that is empty where the pool is on none.
+    pub volumes: BTreeMap<String, String>,
 }
 
 /// One change.
@@ -204,7 +204,7 @@ pub fn plan(wanted: &[Wanted], found: &Found) -> Plan {
             continue;
         }
         for volume in &wanted.volumes {
-            if !found.volumes.contains(&volume.name) {
+            if !found.volumes.contains_key(&volume.name) {
                 plan.steps.push(Step::Volume {
                     name: volume.name.clone(),
                     member: replica.member.clone(),
@@ -330,8 +330,11 @@ mod tests {
             instances: wanted.iter().map(instance).collect(),
             volumes: wanted
                 .iter()
-                .flat_map(|w| &w.volumes)
-                .map(|v| v.name.clone())
+                .flat_map(|w| {
+                    w.volumes
+                        .iter()
+                        .map(|v| (v.name.clone(), w.replica.member.clone()))
+                })
                 .collect(),
         }
     }
@@ -388,6 +391,25 @@ mod tests {
                 "deliver to app-web-2: /srv/page",
             ]
         );
+    }
+
+    #[test]
+    fn what_was_begun_is_brought_again_whatever_is_wanted_by_then() {
+        let (old, new) = (two_wanted("a"), two_wanted("b"));
+        let applied = Applied::all_of(&old[0]).beginning(&new[0]);
+        assert!(!applied.is_new());
+        let differing: Vec<&str> = applied
+            .differing(&old[0])
+            .map(|f| f.path.as_str())
+            .collect();
+        assert_eq!(differing, ["/srv/page"]);
+        assert_eq!(applied.undisturbed(), Applied::all_of(&old[0]));
+        let mut more = old[0].clone();
+        more.units.push(crate::wanted::WantedUnit {
+            name: "new.service".to_owned(),
+            enable: true,
+        });
+        assert_eq!(applied.started(&more).units, old[0].units);
     }
 
     #[test]

@@ -19,5 +19,5 @@ pub use self::command::{attempt, run};
 pub use self::error::{DeployError, LastWords};
 pub use self::health::{State, health};
 pub use self::observe::{Seen, members, observe, volumes_of};
-pub use self::remove::{Removed, Stopped, reachable, remove, stop};
+pub use self::remove::{Removed, Stopped, removal, remove, stop};
 pub use self::report::{Report, report};

@@ -47,7 +47,13 @@ pub async fn observe(client: &Client, name: &str, pool: &str) -> Result<Seen, De
         existing,
         found: Found {
             instances,
-            volumes: volumes.into_iter().map(|volume| volume.name).collect(),
+            volumes: volumes
+                .into_iter()
+                .map(|volume| {
+                    let on = Some(volume.location).filter(|member| member != "none");
+                    (volume.name, on.unwrap_or_default())
+                })
+                .collect(),
         },
     })
 }

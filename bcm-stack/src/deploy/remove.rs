@@ -33,9 +33,9 @@ pub struct Removed {
 /// What was stopped.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct Stopped {
-    /// Instances that ran, and do not any more.
+    /// Instances that were running.
     pub stopped: Vec<String>,
-    /// Those on members that do not answer.
+    /// Those on members that do not answer; they may be running.
     pub out_of_reach: Vec<String>,
 }
 
@@ -44,13 +44,36 @@ pub struct Stopped {
 /// # Errors
 /// One could not be stopped.
 pub async fn stop(client: &Client, seen: &Seen) -> Result<Stopped, DeployError> {
-    let mut result = Stopped::default();
-    for instance in reachable(seen, &mut result.out_of_reach) {
+    let mut all = Stopped::default();
+    for instance in reachable(seen, &mut all.out_of_reach) {
         if halt(client, &instance, seen).await? {
-            result.stopped.push(instance);
+            all.stopped.push(instance);
         }
     }
-    Ok(result)
+    Ok(all)
+}
+
+/// What [`remove`] would take away. Pure.
+#[must_use]
+pub fn removal(seen: &Seen, volumes: bool) -> Removed {
+    let mut removed = Removed::default();
+    removed.instances = reachable(seen, &mut removed.out_of_reach);
+    for (volume, member) in &seen.found.volumes {
+        let answers = member.is_empty() || online(seen).contains(member.as_str());
+        let list = match (volumes, answers) {
+            (false, _) => &mut removed.kept,
+            (true, true) => &mut removed.volumes,
+            (true, false) => &mut removed.out_of_reach,
+        };
+        list.push(volume.clone());
+    }
+    removed
+}
+
+/// The members that answer, by name.
+fn online(seen: &Seen) -> BTreeSet<&str> {
+    let online = seen.members.iter().filter(|member| member.online);
+    online.map(|member| member.name.as_str()).collect()
 }
 
 /// Takes the instances of the stack `name` away; with `volumes`, its data too. Its volumes are in `pool`.
@@ -73,12 +96,7 @@ pub async fn remove(
         progress.note(Level::Info, &format!("removed {instance}"));
         removed.instances.push(instance);
     }
-    let online: BTreeSet<&str> = seen
-        .members
-        .iter()
-        .filter(|member| member.online)
-        .map(|member| member.name.as_str())
-        .collect();
+    let online = online(seen);
     for volume in volumes_of(client, name, pool).await? {
         let member = Some(volume.location.as_str()).filter(|l| !matches!(*l, "" | "none"));
         match member {
@@ -94,7 +112,7 @@ pub async fn remove(
 }
 
 /// The instances on members that answer.
-pub fn reachable(seen: &Seen, out_of_reach: &mut Vec<String>) -> Vec<String> {
+fn reachable(seen: &Seen, out_of_reach: &mut Vec<String>) -> Vec<String> {
     let mut names = Vec::new();
     for (name, instance) in &seen.found.instances {
         let member = seen.members.iter().find(|m| m.name == instance.location);
@@ -127,4 +145,43 @@ async fn halt(client: &Client, instance: &str, seen: &Seen) -> Result<bool, Depl
         forced.wait(LIMIT).await?;
     }
     Ok(true)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::place::Member;
+
+    #[test]
+    fn what_is_out_of_reach_is_not_said_to_go() {
+        let member = |name: &str, online| Member {
+            name: name.to_owned(),
+            address: [10, 0, 0, 1].into(),
+            failure_domain: "default".to_owned(),
+            architecture: "x86_64".to_owned(),
+            online,
+        };
+        let mut seen = Seen {
+            members: vec![member("up", true), member("down", false)],
+            ..Seen::default()
+        };
+        for (number, member) in ["up", "down"].into_iter().enumerate() {
+            let instance = bcm_lxd::types::Instance {
+                name: format!("a-{number}"),
+                location: member.to_owned(),
+                ..Default::default()
+            };
+            seen.found
+                .volumes
+                .insert(format!("a-{number}-data"), member.to_owned());
+            seen.found.instances.insert(instance.name.clone(), instance);
+        }
+        let all = removal(&seen, true);
+        assert_eq!(all.instances, ["a-0"]);
+        assert_eq!(all.volumes, ["a-0-data"]);
+        assert_eq!(all.out_of_reach, ["a-1", "a-1-data"]);
+        let kept = removal(&seen, false);
+        assert_eq!(kept.kept, ["a-0-data", "a-1-data"]);
+        assert_eq!(kept.out_of_reach, ["a-1"]);
+    }
 }

@@ -7,7 +7,7 @@ use bcm_stack::caddy::Tls;
 use bcm_stack::deploy::{ApplyOptions, DeployError, Done, apply};
 use bcm_stack::manifest::Manifest;
 use bcm_stack::mirror::MirrorFiles;
-use bcm_stack::place::{Placement, Scale, place};
+use bcm_stack::place::{Placement, Scale, place, with_what_left_volumes};
 use bcm_stack::plan::{Plan, Step, plan};
 use bcm_stack::requirements::{Host, Lack, check};
 use bcm_stack::wanted::wanted;
@@ -71,7 +71,7 @@ impl Show for Deployed<'_> {
         for instance in &self.placement.surplus {
             writeln!(
                 out,
-                "! {instance} is one more than wanted; it was left alone"
+                "! {instance} is more than is wanted; it was left alone"
             )?;
         }
         for (instance, reason) in &self.not_yet {
@@ -177,7 +177,9 @@ pub(super) async fn start(context: &Context, args: &DeployArgs) -> Result<ExitCo
         cancel
             .run_until_cancelled(attaching)
             .await
-            .ok_or_else(nothing)?
+            .ok_or_else(|| {
+                Failure::interrupted("interrupted; the Hub may be a mirror already, and its service may be stopped: run the same command again")
+            })?
             .map_err(Failure::new)?;
         context
             .reporter
@@ -243,10 +245,16 @@ async fn prepare(
         false => Scale::Cluster,
     };
     let files = match material::is_a_mirror(manifest) {
-        true => Some(material::gather(context, args, &cluster.client, &seen).await?),
+        true => Some(material::gather(context, args, &cluster.client, manifest, &seen).await?),
         false => None,
     };
-    let placement = place(manifest, &seen.members, &seen.existing, scale).map_err(Failure::new)?;
+    let existing = with_what_left_volumes(manifest, &seen.existing, &seen.found.volumes);
+    let mut placement = place(manifest, &seen.members, &existing, scale).map_err(Failure::new)?;
+    // What has left no more than a volume is not there to be told of.
+    let instances = &seen.found.instances;
+    placement
+        .surplus
+        .retain(|name| instances.contains_key(name));
     let (hosts, public) = hosts(context, &cluster, &seen.members).await?;
     let wanted = wanted(manifest, &placement, files.as_ref(), &cluster.pool, public)
         .map_err(Failure::new)?;

@@ -10,7 +10,7 @@ use bcm_stack::caddy::Tls;
 use bcm_stack::deploy::Seen;
 use bcm_stack::manifest::Manifest;
 use bcm_stack::mirror::{MirrorFiles, names};
-use bcm_stack::plan::Applied;
+use bcm_stack::place::instance_name;
 use bcm_stack::wanted::NAMES_KEY;
 
 use crate::args;
@@ -33,12 +33,6 @@ enum FileError {
     Read {
         path: String,
         source: std::io::Error,
-    },
-    /// The root that clients trust cannot be had.
-    #[error("could not read the root certificate that {instance} has")]
-    Root {
-        instance: String,
-        source: bcm_lxd::LxdError,
     },
     /// It is no program for the members.
     #[error("{path} is a program for {is}; the members are {members}")]
@@ -101,6 +95,7 @@ pub(super) async fn gather(
     context: &Context,
     args: &DeployArgs,
     client: &Client,
+    manifest: &Manifest,
     seen: &Seen,
 ) -> Result<MirrorFiles, Failure> {
     let settings = &context.settings;
@@ -117,7 +112,7 @@ pub(super) async fn gather(
         (Tls::Files(_), Some((certificate, key))) => {
             Some((read_text(context, certificate)?, read_text(context, key)?))
         }
-        (Tls::Internal, _) => match present(client, seen, &names(&domain, &tls)).await? {
+        (Tls::Internal, _) => match present(client, manifest, seen, &names(&domain, &tls)).await? {
             Some(pair) => Some(pair),
             None => {
                 let root = Root::new(&domain, SystemTime::now()).map_err(Failure::new)?;
@@ -143,37 +138,63 @@ pub(super) async fn gather(
     })
 }
 
-/// The root that fronts with these `names` have, from the first that tells.
+/// The root that fronts with these `names` have. Clients trust it, so another one is made only where there is none for certain.
 ///
 /// # Errors
-/// There are such fronts, and none tells: another root would be one that no client trusts.
+/// An instance may have it, and cannot be asked.
 async fn present(
     client: &Client,
+    manifest: &Manifest,
     seen: &Seen,
     names: &str,
 ) -> Result<Option<(String, String)>, Failure> {
-    let mut last = None;
-    for (instance, found) in &seen.found.instances {
-        // What never had a root brought to it says nothing of these names, or has no such file.
-        let same = found.config.get(NAMES_KEY).is_some_and(|of| of == names);
-        let front = Applied::of(found).files.contains_key(CERTIFICATE);
-        if !same || !front {
+    let mut unknown = None;
+    for existing in &seen.existing {
+        let Some((certificate, key)) = root_of(manifest, &existing.kind) else {
+            continue;
+        };
+        let instance = instance_name(&manifest.name, &existing.kind, existing.number);
+        let found = seen.found.instances.get(&instance);
+        let said = found.and_then(|found| found.config.get(NAMES_KEY));
+        // A root for another domain, or a certificate that is none, is of no use.
+        if said.is_some_and(|said| said != names) {
             continue;
         }
-        let text = async |path: &str| {
-            let bytes = client.read_file(instance, path).await?;
-            Ok::<_, bcm_lxd::LxdError>(String::from_utf8_lossy(&bytes).into_owned())
+        let text = async |path: &str| match client.read_file(&instance, path).await {
+            Ok(bytes) => {
+                let text = String::from_utf8_lossy(&bytes).into_owned();
+                Ok(Some(text).filter(|text| text.contains("-----BEGIN")))
+            }
+            Err(error) if error.is_not_found() => Ok(None),
+            Err(error) => Err(error),
         };
-        match (text(CERTIFICATE).await, text(KEY).await) {
-            (Ok(certificate), Ok(key)) => return Ok(Some((certificate, key))),
-            (Err(error), _) | (_, Err(error)) => last = Some((instance.clone(), error)),
+        let pair = match text(certificate).await {
+            Ok(Some(certificate)) => text(key).await.map(|key| Some((certificate, key?))),
+            Ok(None) => Ok(None),
+            Err(error) => Err(error),
+        };
+        match pair {
+            Ok(Some(pair)) => return Ok(Some(pair)),
+            Ok(None) => {}
+            Err(error) => unknown = Some((instance, error)),
         }
     }
-    match last {
+    match unknown {
         None => Ok(None),
-        Some((instance, source)) => Err(Failure::new(FileError::Root { instance, source })
-            .with_hint("run this again when a member with a front answers")),
+        Some((instance, error)) => Err(Failure::new(error).with_hint(format!(
+            "{instance} may have the root certificate that clients trust; run this again when its member answers"
+        ))),
     }
+}
+
+/// Where the instances of a kind have the root certificate and its key; `None` where they have none.
+fn root_of<'a>(manifest: &'a Manifest, kind: &str) -> Option<(&'a str, &'a str)> {
+    let files = &manifest.kind(kind)?.files;
+    let path = |made: &str| {
+        let file = files.iter().find(|file| file.made.as_deref() == Some(made));
+        file.map(|file| file.path.as_str())
+    };
+    path("tls.pem").zip(path("tls.key"))
 }
 
 /// Refuses a program that members cannot run. What is no ELF file is left to be tried there.
@@ -210,6 +231,15 @@ fn machine_of(content: &[u8]) -> Option<&'static str> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_root_is_looked_for_where_the_manifest_puts_it() {
+        let built_in = bcm_stack::manifest::built_in("mirror").unwrap().unwrap();
+        let paths = ("/etc/caddy/tls.pem", "/etc/caddy/tls.key");
+        assert_eq!(root_of(&built_in, "front"), Some(paths));
+        assert_eq!(root_of(&built_in, "mirror"), None);
+        assert_eq!(root_of(&built_in, "gone"), None);
+    }
 
     #[test]
     fn a_program_says_what_it_is_for() {

@@ -21,8 +21,9 @@ const ATTACH: &str = "systemctl stop bcm.service && runuser -u bcm -- \
 /// What it was made to be.
 fn was(seen: &Seen) -> Option<HubMode> {
     let instances = seen.found.instances.values();
-    let mut modes = instances.filter_map(|instance| HubMode::named(instance.config.get(MODE_KEY)?));
-    modes.next()
+    let modes = instances.filter_map(|instance| HubMode::named(instance.config.get(MODE_KEY)?));
+    // Where a change was cut off, what would lose something counts.
+    modes.max_by_key(|mode| mode.is_writable())
 }
 
 /// What it is to be: what was said, or what it was.

@@ -2,7 +2,7 @@
 
 use std::io::{self, Write};
 
-use bcm_stack::deploy::{Removed, Seen, Stopped, reachable, remove as take_away, stop as halt};
+use bcm_stack::deploy::{self, Removed, removal, remove as take_away, stop as halt};
 use serde::Serialize;
 
 use super::cluster::OnCluster;
@@ -18,18 +18,18 @@ use crate::printer::Show;
 struct Halted {
     stack: String,
     #[serde(flatten)]
-    result: Stopped,
+    done: deploy::Stopped,
 }
 
 impl Show for Halted {
     fn text(&self, out: &mut dyn Write) -> io::Result<()> {
-        for instance in &self.result.stopped {
+        for instance in &self.done.stopped {
             writeln!(out, "stopped {instance}")?;
         }
-        for instance in &self.result.out_of_reach {
+        for instance in &self.done.out_of_reach {
             writeln!(out, "! left {instance}: its member does not answer")?;
         }
-        match self.result.stopped.is_empty() {
+        match self.done == deploy::Stopped::default() {
             true => writeln!(out, "nothing of {} runs", self.stack),
             false => Ok(()),
         }
@@ -42,14 +42,14 @@ pub(super) async fn stop(context: &Context, args: &OfClusterCommand) -> Result<E
     unless_interrupted(context, left, async {
         let cluster = OnCluster::reach(context, &args.reach).await?;
         let seen = cluster.look(&args.stack.name).await?;
-        let result = halt(&cluster.client, &seen).await.map_err(Failure::new)?;
-        let code = match result.out_of_reach.is_empty() {
+        let done = halt(&cluster.client, &seen).await.map_err(Failure::new)?;
+        let code = match done.out_of_reach.is_empty() {
             true => ExitCode::Done,
             false => ExitCode::Partial,
         };
         context.printer.show(&Halted {
             stack: args.stack.name.clone(),
-            result,
+            done,
         })?;
         Ok(code)
     })
@@ -105,7 +105,7 @@ async fn take(context: &Context, args: &RemoveCommand) -> Result<ExitCode, Failu
     let cluster = OnCluster::reach(context, &args.reach).await?;
     let seen = cluster.look(name).await?;
     let removed = match args.dry_run {
-        true => would(&cluster, name, &seen, args.volumes).await?,
+        true => removal(&seen, args.volumes),
         false => {
             let data = match args.volumes {
                 true => " with all its data",
@@ -130,31 +130,4 @@ async fn take(context: &Context, args: &RemoveCommand) -> Result<ExitCode, Failu
         removed,
     })?;
     Ok(code)
-}
-
-/// What would be removed.
-async fn would(
-    cluster: &OnCluster,
-    name: &str,
-    seen: &Seen,
-    with_volumes: bool,
-) -> Result<Removed, Failure> {
-    let volumes = bcm_stack::deploy::volumes_of(&cluster.client, name, &cluster.pool);
-    let volumes: Vec<String> = volumes
-        .await
-        .map_err(Failure::new)?
-        .into_iter()
-        .map(|volume| volume.name)
-        .collect();
-    let (volumes, kept) = match with_volumes {
-        true => (volumes, Vec::new()),
-        false => (Vec::new(), volumes),
-    };
-    let mut out_of_reach = Vec::new();
-    Ok(Removed {
-        instances: reachable(seen, &mut out_of_reach),
-        volumes,
-        kept,
-        out_of_reach,
-    })
 }
