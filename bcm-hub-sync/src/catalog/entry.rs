@@ -98,6 +98,33 @@ pub struct RegularFile {
     pub md5: Option<Md5>,
 }
 
+impl RegularFile {
+    /// Its size in bytes, where the listing gives it only rounded as precise as that is; `None` where
+    /// neither is a size.
+    ///
+    /// Hubs write kilobytes of 1,024 bytes ([`listed_size`](super::local::listed_size)); other units are
+    /// understood as well.
+    #[must_use]
+    pub fn bytes(&self) -> Option<u64> {
+        self.size.or_else(|| bytes_of(&self.listed_size))
+    }
+}
+
+fn bytes_of(listed: &str) -> Option<u64> {
+    let (number, unit) = listed.trim().split_once(' ')?;
+    let power = ["B", "KB", "MB", "GB", "TB"]
+        .iter()
+        .position(|known| *known == unit)?;
+    let number: f64 = number.parse().ok()?;
+    let bytes = number * 1024_f64.powi(i32::try_from(power).ok()?);
+    #[allow(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "no number below zero comes here, and what is too large becomes the largest there is"
+    )]
+    (bytes.is_finite() && bytes >= 0.0).then_some(bytes.round() as u64)
+}
+
 /// A link to an flist of this or of another repository.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Symlink {
@@ -289,6 +316,19 @@ impl fmt::Display for TagRef {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn sizes_are_read_as_hubs_write_them() {
+        for bytes in [0, 1, 1023, 3448, 79_083, 5_000_000_000] {
+            let read = bytes_of(&crate::catalog::local::listed_size(bytes)).unwrap();
+            assert!(read.abs_diff(bytes) <= 6, "{bytes}: {read}");
+        }
+        assert_eq!(bytes_of("1.5 GB"), Some(1_610_612_736));
+        assert_eq!(bytes_of("1e300 TB"), Some(u64::MAX));
+        for text in ["", "KB", "-1 KB", "NaN KB", "inf KB", "1 XB", "12"] {
+            assert_eq!(bytes_of(text), None, "{text:?}");
+        }
+    }
 
     #[test]
     fn targets_round_trip() {

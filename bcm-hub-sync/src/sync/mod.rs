@@ -7,6 +7,7 @@
 pub mod blocks;
 mod config;
 mod error;
+pub mod estimate;
 mod follow;
 pub mod history;
 mod memory;
@@ -24,6 +25,7 @@ pub mod state;
 pub use config::{BlockMode, FlistMode, SyncConfig};
 pub use error::SyncError;
 pub(crate) use error::is_full;
+pub use estimate::{Estimate, estimate};
 pub use follow::{FollowEvent, FollowOptions, FollowStatus, Follower, OpenStore, follow};
 pub(crate) use plan::now;
 pub use plan::{Plan, PlannedFlist, PlannedLink};

@@ -1,6 +1,7 @@
 //! The sync as a library calls it, with a store in memory, against the fake upstream.
 
 mod changes;
+mod estimate;
 mod follow;
 mod hostile;
 mod hostile_table;
