@@ -1,6 +1,7 @@
 //! The Bootstrap mirror's library against a fake upstream.
 
 mod changes;
+mod estimate;
 mod follow;
 mod hostile;
 mod kept;
