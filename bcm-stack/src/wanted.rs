@@ -4,7 +4,7 @@ use bcm_core::digest::Sha256;
 use bcm_lxd::types::{Config, Devices};
 use bytes::Bytes;
 
-use crate::manifest::{Health, Kind, Manifest, Port};
+use crate::manifest::{Health, Kind, Manifest, Port, Volume};
 use crate::mirror::{MakeError, MirrorFiles};
 use crate::place::{Placement, Replica};
 
@@ -176,9 +176,14 @@ fn config(
     config
 }
 
+/// The name that `volume` of `replica` has in the pool.
+pub(crate) fn volume_name(replica: &Replica, volume: &Volume) -> String {
+    format!("{}-{}", replica.instance, volume.name)
+}
+
 fn volumes(kind: &Kind, replica: &Replica) -> Vec<WantedVolume> {
-    let volume = |volume: &crate::manifest::Volume| WantedVolume {
-        name: format!("{}-{}", replica.instance, volume.name),
+    let volume = |volume: &Volume| WantedVolume {
+        name: volume_name(replica, volume),
         path: volume.path.clone(),
         owner: volume.owner.clone(),
         size: volume.size.clone(),
