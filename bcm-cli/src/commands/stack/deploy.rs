@@ -9,13 +9,13 @@ use bcm_stack::manifest::Manifest;
 use bcm_stack::mirror::MirrorFiles;
 use bcm_stack::place::{Placement, Scale, place, with_what_left_volumes};
 use bcm_stack::plan::{Plan, Step, plan};
-use bcm_stack::requirements::{Host, Lack, check};
+use bcm_stack::requirements::{Host, Lack, check, new_mirrors};
 use bcm_stack::wanted::wanted;
 use serde::Serialize;
 
 use super::cluster::OnCluster;
-use super::{image, list, material, mode};
-use crate::args::stack::DeployArgs;
+use super::{image, list, material, mode, room};
+use crate::args::stack::StartCommand;
 use crate::commands::Context;
 use crate::commands::cluster::{keep_log, with_log};
 use crate::diagnostics::Failure;
@@ -42,6 +42,8 @@ struct Deployed<'a> {
     /// What waits for a member that does not answer.
     waiting: &'a [String],
     lacks: &'a [Lack],
+    /// Bytes that each new replica of a mirror will about hold, as far as that is known.
+    needs: Option<u64>,
     /// The steps that were done, and the seconds that each took.
     done: Vec<(String, f64)>,
     /// Replicas that run and do not serve yet, with the reason.
@@ -102,12 +104,13 @@ impl Show for Deployed<'_> {
 }
 
 /// Makes the stack on the cluster what it should be.
-pub(super) async fn start(context: &Context, args: &DeployArgs) -> Result<ExitCode, Failure> {
+pub(super) async fn start(context: &Context, command: &StartCommand) -> Result<ExitCode, Failure> {
+    let args = &command.deploy;
     let manifest = list::manifest(context, &args.stack)?;
     let cancel = interrupt::watch_saying(&context.reporter, WORDS).map_err(Failure::new)?;
     let nothing = || Failure::interrupted("interrupted; nothing was changed");
     let prepared = cancel
-        .run_until_cancelled(prepare(context, args, &manifest))
+        .run_until_cancelled(prepare(context, command, &manifest))
         .await;
     let prepared = prepared.ok_or_else(nothing)??;
     let Prepared {
@@ -117,6 +120,7 @@ pub(super) async fn start(context: &Context, args: &DeployArgs) -> Result<ExitCo
         wanted,
         plan,
         lacks,
+        needs,
         urls,
         root,
         attach,
@@ -148,6 +152,7 @@ pub(super) async fn start(context: &Context, args: &DeployArgs) -> Result<ExitCo
         placement: &placement,
         waiting: &plan.waiting,
         lacks: &lacks,
+        needs,
         done: Vec::new(),
         not_yet: Vec::new(),
         urls,
@@ -227,6 +232,7 @@ struct Prepared {
     wanted: Vec<bcm_stack::wanted::Wanted>,
     plan: Plan,
     lacks: Vec<Lack>,
+    needs: Option<u64>,
     urls: Vec<String>,
     root: Option<String>,
     /// The instance whose Hub is to be a mirror again.
@@ -235,9 +241,10 @@ struct Prepared {
 
 async fn prepare(
     context: &Context,
-    args: &DeployArgs,
+    command: &StartCommand,
     manifest: &Manifest,
 ) -> Result<Prepared, Failure> {
+    let args = &command.deploy;
     let cluster = OnCluster::reach(context, &args.reach).await?;
     let seen = cluster.look(&manifest.name).await?;
     let scale = match args.standalone {
@@ -259,7 +266,12 @@ async fn prepare(
     let wanted = wanted(manifest, &placement, files.as_ref(), &cluster.pool, public)
         .map_err(Failure::new)?;
     let plan = plan(&wanted, &seen.found);
-    let lacks = check(manifest, &placement, &seen.found, &hosts, None);
+    let new = new_mirrors(manifest, &placement, &seen.found);
+    let needs = match &files {
+        Some(files) => room::needed(context, command, &new, files.mode).await?,
+        None => None,
+    };
+    let lacks = check(manifest, &placement, &seen.found, &hosts, needs);
     Ok(Prepared {
         attach: mode::to_attach(args, &seen),
         urls: urls(manifest, files.as_ref(), &placement),
@@ -272,6 +284,7 @@ async fn prepare(
         wanted,
         plan,
         lacks,
+        needs,
     })
 }
 

@@ -12,6 +12,7 @@ mod material;
 mod mode;
 mod remove;
 mod render;
+mod room;
 mod run;
 mod status;
 
@@ -24,7 +25,7 @@ use crate::exit_code::ExitCode;
 pub(super) fn run(context: &Context, command: &StackCommand) -> Result<ExitCode, Failure> {
     match command {
         StackCommand::Start(args) if args.here => block_on(here::start(context, args)),
-        StackCommand::Start(args) => block_on(deploy::start(context, &args.deploy)),
+        StackCommand::Start(args) => block_on(deploy::start(context, args)),
         StackCommand::Status(args) => block_on(status::run(context, args)),
         StackCommand::Logs(args) => block_on(logs::run(context, args)),
         StackCommand::Run(args) => block_on(run::run(context, args)),

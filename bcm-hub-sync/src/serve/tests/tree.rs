@@ -9,6 +9,7 @@ use std::time::Duration;
 use bcm_core::digest::Md5;
 
 use super::origin::{Served, set_time, unpack_recorded};
+use crate::layout::Layout;
 use crate::mode::standalone;
 use crate::sync::state::State;
 
@@ -199,7 +200,8 @@ async fn a_mirror_is_empty_where_a_sync_ended_so_and_unhealthy_where_its_tree_is
 
 #[tokio::test]
 async fn a_hub_that_never_had_an_upstream_is_ready_and_empty() {
-    let served = Served::start(|layout| drop(standalone(layout, false).unwrap()), |_| {}).await;
+    let empty = |layout: &Layout| assert!(standalone(layout, false).unwrap());
+    let served = Served::start(empty, |_| {}).await;
     assert_eq!(served.get("/healthz").await.status, 200);
     assert_eq!(served.get("/api/flist").await.text(), "[]\n");
 }
