@@ -141,7 +141,7 @@ pub fn new_mirrors(manifest: &Manifest, placement: &Placement, found: &Found) ->
 
 /// Whether the replica is not there yet, and nothing of an earlier one is.
 fn begins_empty(kind: &Kind, replica: &Replica, found: &Found) -> bool {
-    let there = |volume: &Volume| found.volumes.contains(&volume_name(replica, volume));
+    let there = |volume: &Volume| found.volumes.contains_key(&volume_name(replica, volume));
     let kept = !kind.volumes.is_empty() && kind.volumes.iter().all(there);
     !kept && !found.instances.contains_key(&replica.instance)
 }
@@ -272,7 +272,7 @@ mod tests {
         hosts.values_mut().for_each(|host| host.room = 5);
         let mirror = placement.of("mirror").next().unwrap();
         let kept = Found {
-            volumes: [format!("{}-data", mirror.instance)].into(),
+            volumes: [(format!("{}-data", mirror.instance), String::new())].into(),
             ..Found::default()
         };
         assert!(check(&manifest, &placement, &kept, &hosts, Some(6)).is_empty());
@@ -305,7 +305,9 @@ mod tests {
         assert_eq!(new.members, on_two, "node3 waits");
         assert!(new.hub && new.bootstrap);
         let first = placement.of("mirror").next().unwrap();
-        found.volumes.insert(format!("{}-data", first.instance));
+        found
+            .volumes
+            .insert(format!("{}-data", first.instance), String::new());
         let left = new_mirrors(&manifest, &placement, &found).members;
         assert!(left.len() == 1 && !left.contains(&first.member), "{left:?}");
         let second = placement.of("mirror").nth(1).unwrap();
