@@ -272,7 +272,7 @@ mod tests {
         hosts.values_mut().for_each(|host| host.room = 5);
         let mirror = placement.of("mirror").next().unwrap();
         let kept = Found {
-            volumes: [(format!("{}-data", mirror.instance), String::new())].into(),
+            volumes: [(format!("{}-data", mirror.instance), mirror.member.clone())].into(),
             ..Found::default()
         };
         assert!(check(&manifest, &placement, &kept, &hosts, Some(6)).is_empty());
@@ -307,7 +307,7 @@ mod tests {
         let first = placement.of("mirror").next().unwrap();
         found
             .volumes
-            .insert(format!("{}-data", first.instance), String::new());
+            .insert(format!("{}-data", first.instance), first.member.clone());
         let left = new_mirrors(&manifest, &placement, &found).members;
         assert!(left.len() == 1 && !left.contains(&first.member), "{left:?}");
         let second = placement.of("mirror").nth(1).unwrap();
