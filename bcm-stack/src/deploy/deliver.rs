@@ -20,6 +20,9 @@ const PACKAGES: Duration = Duration::from_secs(600);
 /// How long a short command may take.
 const SHORT: Duration = Duration::from_secs(120);
 
+/// How long units may take to be restarted, after whoever did so before has ended.
+const CHANGE: Duration = Duration::from_secs(300);
+
 /// How long a file may take to get there.
 const FILE: Duration = Duration::from_secs(600);
 
@@ -176,7 +179,7 @@ async fn swap(
     argv.push("enable:".to_owned());
     argv.extend(enabled(wanted));
     let argv: Vec<&str> = argv.iter().map(String::as_str).collect();
-    run(client, &wanted.replica.instance, &argv, SHORT).await?;
+    run(client, &wanted.replica.instance, &argv, CHANGE).await?;
     Ok(())
 }
 
@@ -242,7 +245,7 @@ async fn roll_back(
     argv.push("new:".to_owned());
     argv.extend(enabled(wanted).filter(|unit| enabled(before).all(|old| old != *unit)));
     let argv: Vec<&str> = argv.iter().map(String::as_str).collect();
-    if let Err(back) = run(client, instance, &argv, SHORT).await {
+    if let Err(back) = run(client, instance, &argv, CHANGE).await {
         return DeployError::NotRolledBack {
             instance: instance.clone(),
             reason: bcm_core::cause::chain(&back),

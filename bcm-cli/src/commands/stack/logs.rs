@@ -49,6 +49,7 @@ pub(super) async fn run(context: &Context, args: &LogsCommand) -> Result<ExitCod
     let width = journals.iter().map(|j| j.instance.len()).max().unwrap_or(0);
     let print = async {
         loop {
+            let mut code = ExitCode::Done;
             for journal in &mut journals {
                 match journal.more(&cluster.client, args.lines).await {
                     Ok(lines) => {
@@ -59,13 +60,15 @@ pub(super) async fn run(context: &Context, args: &LogsCommand) -> Result<ExitCod
                         }
                         context.printer.raw(&text)?;
                     }
-                    Err(error) => context
-                        .reporter
-                        .warn(&format!("{}: {error}", journal.instance)),
+                    Err(error) => {
+                        let text = format!("{}: {error}", journal.instance);
+                        context.reporter.warn(&text);
+                        code = ExitCode::Partial;
+                    }
                 }
             }
             if !args.follow {
-                return Ok(ExitCode::Done);
+                return Ok(code);
             }
             tokio::time::sleep(PAUSE).await;
         }

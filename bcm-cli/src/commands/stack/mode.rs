@@ -5,6 +5,7 @@ use std::time::Duration;
 use bcm_lxd::Client;
 use bcm_stack::deploy::{DeployError, Seen, run};
 use bcm_stack::mirror::HubMode;
+use bcm_stack::place::instance_name;
 use bcm_stack::wanted::MODE_KEY;
 
 use crate::args::choices::HubIs;
@@ -53,14 +54,9 @@ pub(super) fn wanted(args: &DeployArgs, seen: &Seen) -> Result<Option<HubMode>, 
 pub(super) fn to_attach(args: &DeployArgs, seen: &Seen) -> Option<String> {
     let back = args.mode == Some(HubIs::Mirror) && was(seen).is_some_and(HubMode::is_writable);
     let first = |kind: &str| {
-        let existing = seen.existing.iter();
-        let mut existing = existing.filter(|e| e.number == 1 && e.kind == kind);
-        let name = |e: &bcm_stack::place::Existing| {
-            let names = seen.found.instances.keys();
-            let mut names = names.filter(|name| name.ends_with(&format!("{}-1", e.kind)));
-            names.next().cloned()
-        };
-        existing.find_map(name)
+        let mut existing = seen.existing.iter();
+        let first = existing.find(|e| e.number == 1 && e.kind == kind)?;
+        Some(instance_name(&args.stack.name, &first.kind, first.number))
     };
     back.then(|| first("mirror").or_else(|| first("hub")))
         .flatten()

@@ -3,7 +3,7 @@
 use std::io::Write;
 
 use bcm_stack::deploy::attempt;
-use bcm_stack::wanted::KIND_KEY;
+use bcm_stack::place::instance_name;
 
 use super::cluster::OnCluster;
 use crate::args::stack::RunCommand;
@@ -24,13 +24,12 @@ pub(super) async fn run(context: &Context, args: &RunCommand) -> Result<ExitCode
 async fn run_there(context: &Context, args: &RunCommand) -> Result<ExitCode, Failure> {
     let cluster = OnCluster::reach(context, &args.reach).await?;
     let seen = cluster.look(&args.stack.name).await?;
+    // Also where its member does not answer: what is meant for it is nothing for another.
     let first = || {
-        let holds = seen.found.instances.iter().filter(|(_, instance)| {
-            let kind = instance.config.get(KIND_KEY);
-            kind.is_some_and(|kind| HOLDS.contains(&kind.as_str()))
-        });
-        // Those that hold a mirror are numbered from 1, and sorted so.
-        holds.map(|(name, _)| name.clone()).next()
+        let holds = seen.existing.iter();
+        let holds = holds.filter(|existing| HOLDS.contains(&existing.kind.as_str()));
+        let first = holds.min_by_key(|existing| existing.number)?;
+        Some(instance_name(&args.stack.name, &first.kind, first.number))
     };
     let instance = args.instance.clone().or_else(first).ok_or_else(|| {
         Failure::usage(format!(
