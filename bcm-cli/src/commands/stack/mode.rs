@@ -20,7 +20,7 @@ const ATTACH: &str = "systemctl stop bcm.service && runuser -u bcm -- \
      /usr/local/bin/bcm --config /etc/bcm/bcm.toml hub attach --discard";
 
 /// What it was made to be.
-fn was(seen: &Seen) -> Option<HubMode> {
+pub(super) fn was(seen: &Seen) -> Option<HubMode> {
     let instances = seen.found.instances.values();
     let modes = instances.filter_map(|instance| HubMode::named(instance.config.get(MODE_KEY)?));
     // Where a change was cut off, what would lose something counts.

@@ -3,9 +3,11 @@
 use std::io::{self, Write};
 
 use bcm_stack::deploy::{self, Removed, removal, remove as take_away, stop as halt};
+use bcm_stack::mirror::HubMode;
 use serde::Serialize;
 
 use super::cluster::OnCluster;
+use super::mode::was;
 use crate::args::stack::{OfClusterCommand, RemoveCommand};
 use crate::commands::Context;
 use crate::commands::cluster::{ask, unless_interrupted};
@@ -63,6 +65,8 @@ struct Gone {
     dry_run: bool,
     #[serde(flatten)]
     removed: Removed,
+    /// What the Hub of the data that is kept is, where that is not a mirror.
+    mode: Option<&'static str>,
 }
 
 impl Show for Gone {
@@ -82,6 +86,12 @@ impl Show for Gone {
             writeln!(
                 out,
                 "kept the volume {volume}; --volumes removes it with its data"
+            )?;
+        }
+        if let (Some(mode), false) = (self.mode, removed.kept.is_empty()) {
+            writeln!(
+                out,
+                "! its Hub is {mode}: start it again with --mode {mode}"
             )?;
         }
         for what in &removed.out_of_reach {
@@ -128,6 +138,9 @@ async fn take(context: &Context, args: &RemoveCommand) -> Result<ExitCode, Failu
         stack: name.clone(),
         dry_run: args.dry_run,
         removed,
+        mode: was(&seen)
+            .filter(|mode| mode.is_writable())
+            .map(HubMode::as_str),
     })?;
     Ok(code)
 }
