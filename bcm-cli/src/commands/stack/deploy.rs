@@ -2,9 +2,12 @@
 
 use std::collections::BTreeMap;
 use std::io::{self, Write};
+use std::time::Duration;
 
 use bcm_stack::caddy::Tls;
 use bcm_stack::deploy::{ApplyOptions, DeployError, Done, apply};
+use bcm_stack::dns::compare;
+use bcm_stack::dns::resolve::resolve;
 use bcm_stack::manifest::Manifest;
 use bcm_stack::mirror::MirrorFiles;
 use bcm_stack::place::{Placement, Scale, place, with_what_left_volumes};
@@ -22,6 +25,7 @@ use crate::diagnostics::Failure;
 use crate::exit_code::ExitCode;
 use crate::interrupt::{self, Words};
 use crate::printer::Show;
+use crate::settings::stack;
 
 /// What is said while a stack is started.
 const WORDS: Words = Words {
@@ -224,6 +228,28 @@ fn failure(error: DeployError) -> Failure {
     }
 }
 
+/// How long name servers have to answer.
+const NAMES: Duration = Duration::from_secs(10);
+
+/// Warns where a public authority would not find the mirror by its names, as far as its addresses are known.
+async fn look_at_names(context: &Context, files: &MirrorFiles) {
+    let known = stack::addresses(&context.settings, &[]);
+    let (Tls::Automatic(_), Ok(addresses)) = (&files.tls, known) else {
+        return;
+    };
+    let domain = &files.domain;
+    let why = match tokio::time::timeout(NAMES, resolve(domain, None)).await {
+        Ok(Ok(found)) if compare(domain, &addresses, &found).right => return,
+        Ok(Ok(_)) => "lead elsewhere".to_owned(),
+        Ok(Err(error)) => format!("could not be looked up: {error}"),
+        Err(_) => "were not answered for in time".to_owned(),
+    };
+    context.reporter.warn(&format!(
+        "the names of {domain} {why}; no authority gives certificates for them until they lead to the members \
+         (`bcm dns check` shows which do)"
+    ));
+}
+
 /// Everything that is known before something is changed.
 struct Prepared {
     cluster: OnCluster,
@@ -255,6 +281,9 @@ async fn prepare(
         true => Some(material::gather(context, args, &cluster.client, manifest, &seen).await?),
         false => None,
     };
+    if let Some(files) = &files {
+        look_at_names(context, files).await;
+    }
     let existing = with_what_left_volumes(manifest, &seen.existing, &seen.found.volumes);
     let mut placement = place(manifest, &seen.members, &existing, scale).map_err(Failure::new)?;
     // What has left no more than a volume is not there to be told of.
