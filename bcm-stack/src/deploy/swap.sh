@@ -54,5 +54,14 @@ while [ $# -gt 0 ]; do
 done
 systemctl daemon-reload
 [ ${#enable[@]} = 0 ] || systemctl enable --quiet "${enable[@]}"
-for unit in "${reload[@]}"; do systemctl reload-or-restart "$unit"; done
-for unit in "${restart[@]}"; do systemctl restart "$unit"; done
+# What a unit that does not start wrote says more than that it did not.
+begin() {
+  systemctl "$@" && return
+  journalctl --no-pager -o cat -n 8 -u "$2" >&2
+  return 1
+}
+for unit in "${reload[@]}"; do
+  # A reload can fail where a start does not: of a busy machine, or of a program that has ended.
+  systemctl reload-or-restart "$unit" || begin restart "$unit"
+done
+for unit in "${restart[@]}"; do begin restart "$unit"; done
