@@ -245,7 +245,7 @@ fn stands_alone(site: &Site, web: &Web) -> Outcome {
     let content = fs::read(&flist)?;
     let (status, said) = web.upload(&format!("{me}/upload-flist"), &token, "me.flist", &content)?;
     assert!(
-        status >= 400 && said.contains("blocks are not in the store"),
+        status >= 400 && said.contains("cannot be published"),
         "{status}: {said}"
     );
     let (status, said) = web.upload(&format!("{me}/upload"), "bcm_bad", "a.tar.gz", &[])?;
