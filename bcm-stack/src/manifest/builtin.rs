@@ -8,22 +8,33 @@ pub const BUILT_IN: &[&str] = &["bootstrap", "hub", "mirror"];
 /// The built-in manifest of this name.
 #[must_use]
 pub fn built_in(name: &str) -> Option<Result<Manifest, ManifestError>> {
-    let main = match name {
-        "bootstrap" => include_str!("built_in/bootstrap.toml"),
-        "hub" => include_str!("built_in/hub.toml"),
-        "mirror" => include_str!("built_in/mirror.toml"),
+    let (what, packages, own) = match name {
+        "bootstrap" => (
+            "Bootstrap",
+            ", \"ipxe\"",
+            include_str!("built_in/bootstrap.toml"),
+        ),
+        "hub" => ("Hub", "", include_str!("built_in/hub.toml")),
+        "mirror" => (
+            "Hub and Bootstrap",
+            ", \"ipxe\"",
+            include_str!("built_in/mirror.toml"),
+        ),
         _ => return None,
     };
+    let main = include_str!("built_in/main.toml")
+        .replace("@WHAT@", what)
+        .replace("@MAIN@", name)
+        .replace("@PACKAGES@", packages);
     // What is in front of each is the same, but that a Bootstrap has no 0-db.
-    let front = include_str!("built_in/front.toml").replace("@MAIN@", name);
-    let text = match name {
-        "bootstrap" => format!("{main}\n{}", front.replace("@ZDB_PACKAGES@", "")),
-        _ => format!(
-            "{main}\n{}\n{}",
-            front.replace("@ZDB_PACKAGES@", ", \"haproxy\""),
-            include_str!("built_in/front_zdb.toml")
-        ),
+    let (packages, zdb) = match name {
+        "bootstrap" => ("", ""),
+        _ => (", \"haproxy\"", include_str!("built_in/front_zdb.toml")),
     };
+    let front = include_str!("built_in/front.toml")
+        .replace("@MAIN@", name)
+        .replace("@ZDB_PACKAGES@", packages);
+    let text = [&main, own, &front, zdb].join("\n");
     Some(Manifest::parse(name, &text))
 }
 
