@@ -117,6 +117,12 @@ impl LxdError {
             .is_some_and(|e| e.code == 409 || WORDS.iter().any(|words| e.message.contains(words)))
     }
 
+    /// Whether the way to the daemon is gone, so that there is no use in asking again.
+    #[must_use]
+    pub fn is_last(&self) -> bool {
+        matches!(self, Self::Connect { source, .. } if source.kind() == io::ErrorKind::NotConnected)
+    }
+
     /// Whether the daemon could not be talked to, which says nothing about the call itself.
     #[must_use]
     pub fn is_transport(&self) -> bool {

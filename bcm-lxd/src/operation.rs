@@ -75,7 +75,7 @@ impl OperationHandle {
     /// Waits until the operation ends, for at most `limit`.
     ///
     /// The server is asked again and again for short stretches; a connection that breaks in
-    /// between is made anew, within the same limit. A server that no longer knows the operation
+    /// between is made anew, within the same limit, unless the way to the server is gone. A server that no longer knows the operation
     /// has restarted or is done: the last seen state decides.
     ///
     /// # Errors
@@ -98,7 +98,7 @@ impl OperationHandle {
             }
             match self.ask(left.min(STEP)).await {
                 Ok(operation) => self.operation = operation,
-                Err(error) if error.is_transport() => {
+                Err(error) if error.is_transport() && !error.is_last() => {
                     tokio::time::sleep(PAUSE.min(left)).await;
                 }
                 Err(error) => return Err(error.into()),

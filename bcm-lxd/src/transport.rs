@@ -20,7 +20,8 @@ pub type Connecting<'a> =
 /// Opens byte streams to one daemon. A request uses one stream of its own: local connections cost
 /// next to nothing, and a request that hangs then holds up no other.
 pub trait Transport: Send + Sync {
-    /// Opens a stream.
+    /// Opens a stream. An error of the kind [`NotConnected`](io::ErrorKind::NotConnected) says that
+    /// this transport opens no more of them.
     fn connect(&self) -> Connecting<'_>;
 
     /// What errors call the other end, such as the socket's path or the host's name.

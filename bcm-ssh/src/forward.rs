@@ -1,7 +1,7 @@
 //! A unix socket of another machine, on this one.
 
 use std::{
-    fs,
+    fs, io,
     path::{Path, PathBuf},
 };
 
@@ -16,6 +16,8 @@ pub struct ForwardedSocket {
     path: PathBuf,
     /// Whether the file is this value's to remove.
     ours: bool,
+    /// Whether something of BCM's listens there, not the daemon itself.
+    leads_on: bool,
     _relay: Option<Relay>,
 }
 
@@ -27,6 +29,7 @@ impl ForwardedSocket {
         Self {
             path: path.into(),
             ours: false,
+            leads_on: false,
             _relay: None,
         }
     }
@@ -36,6 +39,7 @@ impl ForwardedSocket {
         Self {
             path: relay.socket.clone(),
             ours: false,
+            leads_on: true,
             _relay: Some(relay),
         }
     }
@@ -45,8 +49,17 @@ impl ForwardedSocket {
         Self {
             path,
             ours: true,
+            leads_on: true,
             _relay: relay,
         }
+    }
+
+    /// Whether a failure to connect means that the way to the other end is gone, and does not come
+    /// back. Where nothing stands between, it may be a daemon that restarts.
+    #[must_use]
+    pub fn is_gone(&self, error: &io::Error) -> bool {
+        use io::ErrorKind::{ConnectionRefused, NotFound};
+        self.leads_on && matches!(error.kind(), ConnectionRefused | NotFound)
     }
 
     /// Where to connect.

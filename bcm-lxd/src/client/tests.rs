@@ -125,3 +125,30 @@ async fn an_operation_that_takes_longer_is_waited_for() {
     let ended = handle.wait(Duration::from_secs(600)).await.unwrap();
     assert_eq!(ended.status_code, 200);
 }
+
+/// A way to a daemon that is gone.
+struct Gone;
+
+impl Transport for Gone {
+    fn connect(&self) -> Connecting<'_> {
+        Box::pin(async { Err(std::io::ErrorKind::NotConnected.into()) })
+    }
+
+    fn peer(&self) -> &str {
+        "gone"
+    }
+}
+
+#[tokio::test]
+async fn an_operation_is_not_waited_for_when_the_way_to_it_is_gone() {
+    let client = Client::of_flavour(Flavour::Lxd, Gone, ClientOptions::default());
+    let running = crate::types::Operation {
+        id: "x".to_owned(),
+        status_code: 103,
+        ..crate::types::Operation::default()
+    };
+    let handle = OperationHandle::new(client, "PUT /1.0/cluster".to_owned(), running);
+    // Not the error of a limit that is over.
+    let error = handle.wait(Duration::from_secs(30)).await.unwrap_err();
+    assert!(matches!(error, crate::WaitError::Failed(_)), "{error}");
+}

@@ -51,7 +51,7 @@ pub(super) fn with_port(address: IpAddr) -> String {
 const SETTLE: Duration = Duration::from_secs(45);
 
 /// How long one may be missing from the list of members and still appear.
-const APPEAR: Duration = Duration::from_secs(10);
+const APPEAR: Duration = Duration::from_secs(20);
 
 /// Makes `joiner` a member of the cluster that `member` is in.
 ///
@@ -155,13 +155,16 @@ fn answer(mut key: MemberConfigKey, wanted: &Joiner<'_>) -> MemberConfigKey {
 async fn arrives(member: &Client, name: &str) -> bool {
     let begin = tokio::time::Instant::now();
     loop {
-        // Without an answer nothing is known; the deadline decides.
-        if let Ok(members) = member.cluster_members().await {
-            match members.iter().find(|m| m.server_name == name) {
+        match member.cluster_members().await {
+            Ok(members) => match members.iter().find(|m| m.server_name == name) {
                 Some(joined) if joined.is_online() => return true,
                 None if begin.elapsed() > APPEAR => return false,
                 _ => {}
-            }
+            },
+            // Nobody can be asked any more; the next run sees what became of it.
+            Err(error) if error.is_last() => return false,
+            // Without an answer nothing is known; the deadline decides.
+            Err(_) => {}
         }
         if begin.elapsed() > SETTLE {
             return false;

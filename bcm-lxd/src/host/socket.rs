@@ -1,5 +1,6 @@
 //! An engine's socket on another machine.
 
+use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -12,7 +13,7 @@ use crate::transport::{Connecting, Transport, UnixSocket};
 pub struct RemoteSocket {
     near: UnixSocket,
     /// The forwarding ends when this is dropped, so before the connection does.
-    _forwarded: ForwardedSocket,
+    forwarded: ForwardedSocket,
     _remote: Arc<dyn Remote>,
 }
 
@@ -36,15 +37,26 @@ impl RemoteSocket {
         let forwarded = remote.forward_unix(path, privilege).await?;
         Ok(Self {
             near: UnixSocket::new(forwarded.path()).named(remote.host()),
-            _forwarded: forwarded,
+            forwarded,
             _remote: Arc::clone(remote),
         })
     }
 }
 
+/// Why no stream can be opened any more.
+const GONE: &str = "the connection to the machine has ended";
+
 impl Transport for RemoteSocket {
     fn connect(&self) -> Connecting<'_> {
-        self.near.connect()
+        Box::pin(async {
+            self.near.connect().await.map_err(|error| {
+                if self.forwarded.is_gone(&error) {
+                    io::Error::new(io::ErrorKind::NotConnected, GONE)
+                } else {
+                    error
+                }
+            })
+        })
     }
 
     fn peer(&self) -> &str {
@@ -71,5 +83,17 @@ mod tests {
         assert!(connection.upgrade().is_some());
         drop(socket);
         assert!(connection.upgrade().is_none());
+    }
+
+    #[tokio::test]
+    async fn a_daemon_of_this_machine_may_come_back() {
+        let remote: Arc<dyn Remote> = Arc::new(Local::new());
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("socket");
+        let engine = tokio::net::UnixListener::bind(&path).unwrap();
+        let socket = RemoteSocket::open(&remote, &path, Privilege::User).await;
+        drop(engine);
+        let error = socket.unwrap().connect().await.err().unwrap();
+        assert_eq!(error.kind(), io::ErrorKind::ConnectionRefused);
     }
 }

@@ -37,6 +37,7 @@ pub(crate) const OVER_SSH: &[Test] = &[
         "a_forwarded_socket_goes_with_its_value",
         a_forwarded_socket_goes_with_its_value,
     ),
+    ("a_way_that_is_gone_says_so", a_way_that_is_gone_says_so),
 ];
 
 /// A socket that sends back what it gets, in capitals, when the sender has finished.
@@ -138,5 +139,34 @@ fn a_forwarded_socket_goes_with_its_value() -> Outcome {
         drop(forwarded);
         assert!(!here.exists() && path.exists());
         Ok(())
+    })
+}
+
+fn a_way_that_is_gone_says_so() -> Outcome {
+    block_on(async {
+        let sshd = Sshd::start();
+        let folder = tempfile::tempdir()?;
+        let path = folder.path().join("socket");
+        let listener = UnixListener::bind(&path)?;
+        let host = sshd.connect().await;
+        let forwarded = host.forward_unix(&path, Privilege::User).await?;
+        // A daemon that is away for a moment is not it: ssh still takes the connection.
+        drop(listener);
+        assert!(
+            ask(forwarded.path(), b"x")
+                .await
+                .map_or(true, |answer| answer.is_empty())
+        );
+        // The server's side of the connection.
+        let end = Command::script("kill -9 $PPID; sleep 15", [""; 0]);
+        host.run(end).await.unwrap_err();
+        let deadline = std::time::Instant::now() + Duration::from_secs(30);
+        loop {
+            match UnixStream::connect(forwarded.path()).await {
+                Err(error) if forwarded.is_gone(&error) => return Ok(()),
+                answer => assert!(std::time::Instant::now() < deadline, "{answer:?}"),
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
     })
 }
