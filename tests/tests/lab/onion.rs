@@ -1,5 +1,7 @@
 //! A machine's SSH as an onion service, in a Tor network of the lab's own.
 
+mod system_tor;
+
 use std::collections::BTreeSet;
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
@@ -185,6 +187,7 @@ fn a_cluster_is_made_through_tor_alone_by_the_holder_of_the_key() -> Outcome {
         "sshd was to listen on loopback alone"
     );
     only_the_key_opens_it(&operator, &address, &key)?;
+    system_tor::leads_there_and_is_given_back(network.torrc(), &address, &key)?;
     cluster_and_back(&operator)?;
     let own = operator
         .reach(&["host", "prepare", "far", "--undo"])
