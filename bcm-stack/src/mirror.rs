@@ -28,6 +28,9 @@ pub(crate) const MADE: &[&str] = &[
     "haproxy.cfg",
 ];
 
+/// The kinds whose replicas hold a mirror, and the stacks that are named for them.
+pub const HOLDS: [&str; 3] = ["mirror", "hub", "bootstrap"];
+
 /// The folder that everything is kept in, in an instance.
 const FOLDER: &str = "/srv/bcm";
 
@@ -351,11 +354,10 @@ pub fn names(domain: &Domain, tls: &Tls) -> String {
 
 /// The replicas of the mirror itself.
 fn main_replicas(placement: &Placement) -> impl Iterator<Item = &Replica> {
-    let kinds = ["mirror", "hub", "bootstrap"];
     placement
         .replicas
         .iter()
-        .filter(move |replica| kinds.contains(&replica.kind.as_str()))
+        .filter(|replica| HOLDS.contains(&replica.kind.as_str()))
 }
 
 /// How other members reach a server of `replica`.
@@ -466,7 +468,7 @@ mod tests {
 
     #[test]
     fn everything_that_a_manifest_can_name_is_made() {
-        for stack in ["mirror", "hub", "bootstrap"] {
+        for stack in HOLDS {
             let placement = placement(stack);
             let files = files(Tls::Internal);
             let manifest = built_in(stack).unwrap().unwrap();

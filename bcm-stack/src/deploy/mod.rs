@@ -18,6 +18,6 @@ pub use self::apply::{ApplyOptions, Done, apply};
 pub use self::command::{attempt, run};
 pub use self::error::{DeployError, LastWords};
 pub use self::health::{State, health};
-pub use self::observe::{Seen, members, observe, volumes_of};
+pub use self::observe::{Seen, observe};
 pub use self::remove::{Removed, Stopped, removal, remove, stop};
 pub use self::report::{Report, report};

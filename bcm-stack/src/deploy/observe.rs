@@ -81,10 +81,7 @@ fn whose(instance: &Instance, name: &str, members: &[Member]) -> Option<(String,
 }
 
 /// The volumes of the stack `name` in `pool`.
-///
-/// # Errors
-/// The cluster cannot be asked.
-pub async fn volumes_of(
+async fn volumes_of(
     client: &Client,
     name: &str,
     pool: &str,
@@ -104,10 +101,7 @@ pub async fn volumes_of(
 }
 
 /// The members, by name.
-///
-/// # Errors
-/// The cluster cannot be asked.
-pub async fn members(client: &Client) -> Result<Vec<Member>, DeployError> {
+async fn members(client: &Client) -> Result<Vec<Member>, DeployError> {
     let members = client.cluster_members().await?;
     let mut members: Vec<Member> = members.iter().filter_map(member).collect();
     members.sort_by(|a, b| a.name.cmp(&b.name));

@@ -9,7 +9,7 @@ use bcm_lxd::types::{InstanceAction, InstanceStatePut};
 use serde::Serialize;
 
 use super::DeployError;
-use super::observe::{Seen, volumes_of};
+use super::observe::Seen;
 
 /// How long one operation may take.
 const LIMIT: Duration = Duration::from_secs(180);
@@ -53,7 +53,7 @@ pub async fn stop(client: &Client, seen: &Seen) -> Result<Stopped, DeployError> 
     Ok(all)
 }
 
-/// What [`remove`] would take away. Pure.
+/// What [`remove`] takes away. Pure.
 #[must_use]
 pub fn removal(seen: &Seen, volumes: bool) -> Removed {
     let mut removed = Removed::default();
@@ -76,37 +76,29 @@ fn online(seen: &Seen) -> BTreeSet<&str> {
     online.map(|member| member.name.as_str()).collect()
 }
 
-/// Takes the instances of the stack `name` away; with `volumes`, its data too. Its volumes are in `pool`.
+/// Takes the instances of a stack away; with `volumes`, its data too. Its volumes are in `pool`.
 ///
 /// # Errors
 /// Something could not be removed; the same again goes on from there.
 pub async fn remove(
     client: &Client,
-    name: &str,
     seen: &Seen,
     pool: &str,
     volumes: bool,
     progress: &SharedProgress,
 ) -> Result<Removed, DeployError> {
-    let mut removed = Removed::default();
-    for instance in reachable(seen, &mut removed.out_of_reach) {
-        halt(client, &instance, seen).await?;
-        let deleting = client.delete_instance(&instance).await?;
+    let removed = removal(seen, volumes);
+    for instance in &removed.instances {
+        halt(client, instance, seen).await?;
+        let deleting = client.delete_instance(instance).await?;
         deleting.wait(LIMIT).await?;
         progress.note(Level::Info, &format!("removed {instance}"));
-        removed.instances.push(instance);
     }
-    let online = online(seen);
-    for volume in volumes_of(client, name, pool).await? {
-        let member = Some(volume.location.as_str()).filter(|l| !matches!(*l, "" | "none"));
-        match member {
-            _ if !volumes => removed.kept.push(volume.name),
-            Some(member) if !online.contains(member) => removed.out_of_reach.push(volume.name),
-            member => {
-                client.delete_volume(pool, &volume.name, member).await?;
-                removed.volumes.push(volume.name);
-            }
-        }
+    for volume in &removed.volumes {
+        let member = seen.found.volumes.get(volume).filter(|m| !m.is_empty());
+        client
+            .delete_volume(pool, volume, member.map(String::as_str))
+            .await?;
     }
     Ok(removed)
 }

@@ -13,6 +13,9 @@ use bcm_stack::mirror::{MirrorFiles, names};
 use bcm_stack::place::instance_name;
 use bcm_stack::wanted::NAMES_KEY;
 
+use clap::ArgMatches;
+use clap::parser::ValueSource;
+
 use crate::args;
 use crate::args::stack::DeployArgs;
 use crate::commands::Context;
@@ -57,28 +60,41 @@ fn read_text(context: &Context, path: &Path) -> Result<String, Failure> {
     Ok(String::from_utf8_lossy(&read(context, path)?).into_owned())
 }
 
-/// What was typed after `bcm stack start` for a setting of `bcm hub`.
-fn typed(meta: &Meta) -> Option<Vec<String>> {
-    // It was taken apart once before, without a mistake.
-    let matches = args::command().try_get_matches().ok()?;
-    let start = matches
-        .subcommand_matches("stack")?
-        .subcommand_matches("start")?;
-    if !meta.name.starts_with("hub.") {
-        return None;
+/// What was typed after `bcm stack start`, taken apart once more: settings do not say where a value is from
+/// once they are put together.
+struct Typed(Option<ArgMatches>);
+
+impl Typed {
+    fn new() -> Self {
+        // It was taken apart once before, without a mistake.
+        let start = || {
+            let (_, mut stack) = args::command()
+                .try_get_matches()
+                .ok()?
+                .remove_subcommand()?;
+            stack.remove_subcommand().map(|(_, start)| start)
+        };
+        Self(start())
     }
-    let id = meta.flag.replace('-', "_");
-    start.try_contains_id(&id).ok()?;
-    let source = start.value_source(&id)?;
-    if source != clap::parser::ValueSource::CommandLine {
-        return None;
+
+    /// For a setting of `bcm hub`.
+    fn of(&self, meta: &Meta) -> Option<Vec<String>> {
+        let start = self.0.as_ref()?;
+        if !meta.name.starts_with("hub.") {
+            return None;
+        }
+        let id = meta.flag.replace('-', "_");
+        start.try_contains_id(&id).ok()?;
+        if start.value_source(&id)? != ValueSource::CommandLine {
+            return None;
+        }
+        let texts = start.get_raw(&id)?;
+        Some(
+            texts
+                .map(|text| text.to_string_lossy().into_owned())
+                .collect(),
+        )
     }
-    let texts = start.get_raw(&id)?;
-    Some(
-        texts
-            .map(|text| text.to_string_lossy().into_owned())
-            .collect(),
-    )
 }
 
 /// Whether the stack has parts of a mirror in it.
@@ -127,6 +143,8 @@ pub(super) async fn gather(
     };
     let content = read(context, &program)?;
     architecture(&program, &content, seen)?;
+    let typed = Typed::new();
+    let typed = |meta: &Meta| typed.of(meta);
     Ok(MirrorFiles {
         program: content.into(),
         domain,

@@ -125,7 +125,7 @@ async fn take(context: &Context, args: &RemoveCommand) -> Result<ExitCode, Failu
             ask::confirm(args.yes, &what, name)?;
             let progress = context.reporter.progress();
             let (client, pool) = (&cluster.client, &cluster.pool);
-            take_away(client, name, &seen, pool, args.volumes, &progress)
+            take_away(client, &seen, pool, args.volumes, &progress)
                 .await
                 .map_err(Failure::new)?
         }

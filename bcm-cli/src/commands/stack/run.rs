@@ -3,6 +3,7 @@
 use std::io::Write;
 
 use bcm_stack::deploy::attempt;
+use bcm_stack::mirror::HOLDS;
 use bcm_stack::place::instance_name;
 
 use super::cluster::OnCluster;
@@ -11,9 +12,6 @@ use crate::commands::Context;
 use crate::commands::cluster::unless_interrupted;
 use crate::diagnostics::Failure;
 use crate::exit_code::ExitCode;
-
-/// The kinds whose replicas hold a mirror.
-const HOLDS: [&str; 3] = ["mirror", "hub", "bootstrap"];
 
 /// Runs `bcm` in a replica.
 pub(super) async fn run(context: &Context, args: &RunCommand) -> Result<ExitCode, Failure> {

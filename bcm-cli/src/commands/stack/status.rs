@@ -6,6 +6,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use bcm_lxd::Client;
 use bcm_stack::deploy::{Report, Seen, State, health, report, run as run_in};
 use bcm_stack::manifest::Manifest;
+use bcm_stack::mirror::HOLDS;
 use bcm_stack::place::Replica;
 use bcm_stack::wanted::{Wanted, observed};
 use futures_util::future::join_all;
@@ -216,7 +217,7 @@ async fn replica(client: &Client, wanted: &Wanted) -> ReplicaStatus {
     }
     // What it cannot say, it does not say; its health was told.
     status.report = report(client, wanted).await.unwrap_or_default();
-    let holds = ["mirror", "hub", "bootstrap"].contains(&replica.kind.as_str());
+    let holds = HOLDS.contains(&replica.kind.as_str());
     if holds && replica.kind != "bootstrap" {
         status.hub = says(client, &replica.instance, "hub").await;
     }
