@@ -4,9 +4,12 @@ export DEBIAN_FRONTEND=noninteractive
 # Whoever comes while an earlier run, whose connection was lost, still works waits for its end.
 work_alone() {
     exec 9>/run/bcm-host.lock
-    flock 9
+    flock -w 600 9 || { echo 'another run of bcm works on this machine, for ten minutes already' >&2; exit 1; }
 }
-packages_there() { dpkg-query -W -f '${db:Status-Abbrev} ${Package}\n' | sed -n 's/^ii *//p' | sort -u; }
+# Packages of which anything is there: one that a full disk left half configured is somebody's, too.
+packages_there() {
+    dpkg-query -W -f '${db:Status-Abbrev} ${Package}\n' | sed -n 's/^[a-z][HUFWti][R ]* *//p' | sort -u
+}
 
 # Users and groups by name; the ranges of ids that they may map, whole lines.
 entries() {
@@ -30,8 +33,7 @@ note_packages() {
     for file in passwd group subuid subgid; do
         entries "$file" | comm -13 "$notes/$file.before" - | add_to_note "$file"
     done
-    dpkg-query -W -f '${db:Status-Abbrev} ${Package}\n' | sed -n 's/^i[A-Za-z]* *//p' | sort -u |
-        comm -13 "$notes/packages.before" - | add_to_note packages
+    packages_there | comm -13 "$notes/packages.before" - | add_to_note packages
 }
 
 # Installs its arguments. The packages that were there before are noted first, and those that came

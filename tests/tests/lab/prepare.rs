@@ -1,18 +1,25 @@
 //! `bcm host prepare` on a fresh machine, and back.
 
+use std::thread;
 use std::time::Duration;
 
-use bcm_tests::bcm;
+use bcm_tests::bcm::{self, Running};
 use bcm_tests::lab::Machine;
 use libtest_mimic::Failed;
 
 use crate::shared;
 use crate::{Outcome, Test};
 
-pub(crate) const TESTS: &[Test] = &[(
-    "prepare::a_machine_is_prepared_once_and_given_back_as_it_was",
-    a_machine_is_prepared_once_and_given_back_as_it_was,
-)];
+pub(crate) const TESTS: &[Test] = &[
+    (
+        "prepare::a_machine_is_prepared_once_and_given_back_as_it_was",
+        a_machine_is_prepared_once_and_given_back_as_it_was,
+    ),
+    (
+        "prepare::what_was_cut_off_is_taken_back",
+        what_was_cut_off_is_taken_back,
+    ),
+];
 
 const SOON: Duration = Duration::from_secs(60);
 
@@ -100,5 +107,36 @@ fn a_machine_is_prepared_once_and_given_back_as_it_was() -> Outcome {
         nothing.assert_code(0).json()["changes"],
         serde_json::json!([])
     );
+    Ok(())
+}
+
+/// Whenever `bcm` ends, what it had begun on the machine ends before anything else begins there.
+fn what_was_cut_off_is_taken_back() -> Outcome {
+    let machine = shared::fresh_machine()?;
+    let key = shared::lab()?.identity().with_extension("pub");
+    let key = key.to_string_lossy();
+    let config = shared::lab()?.ssh_config();
+    let config = config.to_string_lossy();
+    let reach = [machine.name(), "--ssh-config", &config];
+    let before = fingerprint(&machine)?;
+    for (round, wait) in [300, 700, 1_000, 1_400, 2_000, 3_000]
+        .into_iter()
+        .enumerate()
+    {
+        let mut words = vec!["host", "prepare", "--user", "op", "--key", &key];
+        words.extend(reach);
+        let mut running = Running::start(bcm::command(&words));
+        thread::sleep(Duration::from_millis(wait));
+        let ended = match round % 2 {
+            0 => running.interrupt(),
+            _ => running.kill(),
+        };
+        eprintln!("after {wait} ms: {ended:?}");
+        // At once: the earlier run may still be at work there.
+        let mut words = vec!["host", "prepare", "--undo"];
+        words.extend(reach);
+        bcm::run(words).assert_code(0);
+        assert_eq!(before, fingerprint(&machine)?, "cut off after {wait} ms");
+    }
     Ok(())
 }

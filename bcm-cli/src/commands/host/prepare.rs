@@ -18,6 +18,7 @@ use self::onion::{Client, Served};
 
 use crate::args::host::PrepareCommand;
 use crate::commands::Context;
+use crate::commands::cluster::unless_interrupted;
 use crate::connect::Reach;
 use crate::diagnostics::Failure;
 use crate::exit_code::ExitCode;
@@ -66,10 +67,24 @@ pub(super) async fn run(context: &Context, args: &PrepareCommand) -> Result<Exit
         context.printer.raw(script.as_bytes())?;
         return Ok(ExitCode::Done);
     };
-    let mode = match args.dry_run {
-        true => Mode::DryRun,
-        false => Mode::Apply,
+    let (mode, left) = match args.dry_run {
+        true => (Mode::DryRun, "nothing was changed"),
+        false => (
+            Mode::Apply,
+            "what had begun there comes to its end; the same command goes on from it, and --undo takes \
+             it back",
+        ),
     };
+    unless_interrupted(context, left, apply(context, args, host, mode)).await
+}
+
+/// Prepares `host`, or takes that back.
+async fn apply(
+    context: &Context,
+    args: &PrepareCommand,
+    host: String,
+    mode: Mode,
+) -> Result<ExitCode, Failure> {
     let mut answer = Answer {
         host: host.clone(),
         dry_run: args.dry_run,

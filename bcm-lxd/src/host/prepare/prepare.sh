@@ -39,6 +39,7 @@ file_differs() {
 }
 
 [ "$(id -u)" = 0 ] || refuse "this has to run as root"
+[ "$dry" = yes ] || work_alone
 os=$(sed -n 's/^ID=//p' /etc/os-release 2>/dev/null | tr -d '"')
 case $os in
 debian | ubuntu) ;;

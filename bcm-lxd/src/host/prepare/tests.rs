@@ -76,3 +76,18 @@ fn what_a_script_says_is_understood() {
     assert_eq!(prepared.client, Some(OnionClient::Kept));
     assert_eq!(refused.unwrap(), "broken: line 3\nline 4");
 }
+
+#[test]
+fn a_package_that_is_half_there_was_there_before() {
+    // Debian's package manager, dpkg-query(1): what is wanted, what is, and an error.
+    let answers = "ii  whole\niF  half-configured\niU  unpacked\niHR broken\nhi  held\n\
+                   rc  removed\nun  unknown\nin  not-installed\n";
+    // A function cannot have that name.
+    let packages = PACKAGES.replace("dpkg-query", "dpkg_query");
+    let script = format!("{packages}\ndpkg_query() {{ printf '{answers}'; }}\npackages_there");
+    let output = Command::new("sh").args(["-c", &script]).output().unwrap();
+    assert_eq!(
+        String::from_utf8_lossy(&output.stdout),
+        "broken\nhalf-configured\nheld\nunpacked\nwhole\n"
+    );
+}

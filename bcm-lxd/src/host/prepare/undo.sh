@@ -17,6 +17,7 @@ todo() {
     printf 'did\t%s\n' "$1"
 }
 [ "$(id -u)" = 0 ] || refuse "this has to run as root"
+[ "$dry" = yes ] || work_alone
 [ -d "$notes" ] || exit 0
 touch "$notes/made"
 me=${SUDO_USER:-root}
