@@ -1,5 +1,7 @@
 //! Progress as events. Libraries report them; only the caller decides what a person sees.
 
+use std::error::Error;
+use std::future::Future;
 use std::sync::Arc;
 
 /// What a task counts.
@@ -87,4 +89,25 @@ pub type SharedProgress = Arc<dyn Progress>;
 #[must_use]
 pub fn none() -> SharedProgress {
     Arc::new(NoProgress)
+}
+
+/// Does `work`, called `name`, as one [`Unit::Step`].
+///
+/// # Errors
+/// Those of `work`.
+pub async fn watched<T, E: Error>(
+    progress: &SharedProgress,
+    name: &str,
+    work: impl Future<Output = Result<T, E>>,
+) -> Result<T, E> {
+    let task = progress.started(name, Unit::Step, Some(1));
+    let result = work.await;
+    match &result {
+        Ok(_) => {
+            progress.advanced(task, 1, 0);
+            progress.finished(task, &Outcome::Done);
+        }
+        Err(error) => progress.finished(task, &Outcome::Failed(error.to_string())),
+    }
+    result
 }

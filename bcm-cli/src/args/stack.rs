@@ -12,7 +12,7 @@ use crate::settings::value::{self, Listen};
 
 use super::choices::{Certificates, HubIs};
 
-use super::cluster::ReachArgs;
+use super::cluster::{ConfirmedCommand, ReachArgs};
 use super::hub::{DataArgs, FollowArgs, PublicArgs, ServeArgs, StoreArgs, SyncArgs};
 
 /// Run everything together
@@ -208,16 +208,8 @@ pub(crate) struct RemoveCommand {
     #[arg(long)]
     pub(crate) volumes: bool,
 
-    /// Do not ask
-    #[arg(long)]
-    pub(crate) yes: bool,
-
-    /// Show what would be removed, and remove nothing
-    #[arg(long)]
-    pub(crate) dry_run: bool,
-
     #[command(flatten)]
-    pub(crate) reach: ReachArgs,
+    pub(crate) confirmed: ConfirmedCommand,
 }
 
 /// What a stack on a cluster is started with.

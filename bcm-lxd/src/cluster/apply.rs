@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::future::Future;
 use std::time::Duration;
 
-use bcm_core::progress::{Level, SharedProgress};
+use bcm_core::progress::{Level, SharedProgress, watched};
 use futures_util::future::join_all;
 
 use crate::client::Client;
@@ -20,7 +20,6 @@ use crate::types::{
 use super::join::{JoinError, Joiner, join, with_port};
 use super::observe::NAME_KEY;
 use super::step::{Plan, PlannedMember, Step};
-use super::task::watched;
 
 /// How a plan is applied.
 #[derive(Debug, Clone)]

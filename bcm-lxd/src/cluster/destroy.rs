@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use bcm_core::progress::{Level, SharedProgress};
+use bcm_core::progress::{Level, SharedProgress, watched};
 use futures_util::future::join_all;
 use serde::Serialize;
 
@@ -15,7 +15,6 @@ use bcm_core::cause::chain;
 
 use super::engine::installed;
 use super::observe::{NAME_KEY, engine_state};
-use super::task::watched;
 use super::teardown::empty_cluster;
 
 /// What became of a cluster that was destroyed.

@@ -16,7 +16,6 @@ mod plan;
 mod recover;
 mod spec;
 mod step;
-mod task;
 mod teardown;
 
 pub use apply::{Applied, ApplyError, ApplyOptions, StepError, apply};

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use bcm_core::progress::{Outcome, SharedProgress, Unit};
+use bcm_core::progress::{SharedProgress, watched};
 use bcm_core::wait::Timeout;
 use bcm_lxd::Client;
 use bcm_lxd::types::{
@@ -85,22 +85,15 @@ pub async fn apply(
         if interrupted() {
             return Err(DeployError::Interrupted.at(step));
         }
-        let task = progress.started(&step.to_string(), Unit::Step, Some(1));
         let began = Instant::now();
-        match run.step(step, &mut done).await {
-            Ok(changed_what_served) => {
-                progress.advanced(task, 1, 0);
-                progress.finished(task, &Outcome::Done);
-                let taken = began.elapsed().as_secs_f64();
-                done.steps.push((step.to_string(), taken));
-                if changed_what_served && run.has_a_sibling_next(step, &plan.steps[index + 1..]) {
-                    tokio::time::sleep(options.settle).await;
-                }
-            }
-            Err(error) => {
-                progress.finished(task, &Outcome::Failed(error.to_string()));
-                return Err(error.at(step));
-            }
+        let work = run.step(step, &mut done);
+        let changed_what_served = watched(progress, &step.to_string(), work)
+            .await
+            .map_err(|error| error.at(step))?;
+        done.steps
+            .push((step.to_string(), began.elapsed().as_secs_f64()));
+        if changed_what_served && run.has_a_sibling_next(step, &plan.steps[index + 1..]) {
+            tokio::time::sleep(options.settle).await;
         }
     }
     Ok(done)

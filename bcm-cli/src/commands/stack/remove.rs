@@ -112,9 +112,9 @@ pub(super) async fn run(context: &Context, args: &RemoveCommand) -> Result<ExitC
 
 async fn take(context: &Context, args: &RemoveCommand) -> Result<ExitCode, Failure> {
     let name = &args.stack.name;
-    let cluster = OnCluster::reach(context, &args.reach).await?;
+    let cluster = OnCluster::reach(context, &args.confirmed.reach).await?;
     let seen = cluster.look(name).await?;
-    let removed = match args.dry_run {
+    let removed = match args.confirmed.dry_run {
         true => removal(&seen, args.volumes),
         false => {
             let data = match args.volumes {
@@ -122,7 +122,7 @@ async fn take(context: &Context, args: &RemoveCommand) -> Result<ExitCode, Failu
                 false => "; its volumes stay",
             };
             let what = format!("This removes the stack {name} from {}{data}", cluster.name);
-            ask::confirm(args.yes, &what, name)?;
+            ask::confirm(args.confirmed.yes, &what, name)?;
             let progress = context.reporter.progress();
             let (client, pool) = (&cluster.client, &cluster.pool);
             take_away(client, &seen, pool, args.volumes, &progress)
@@ -136,7 +136,7 @@ async fn take(context: &Context, args: &RemoveCommand) -> Result<ExitCode, Failu
     };
     context.printer.show(&Gone {
         stack: name.clone(),
-        dry_run: args.dry_run,
+        dry_run: args.confirmed.dry_run,
         removed,
         mode: was(&seen)
             .filter(|mode| mode.is_writable())
