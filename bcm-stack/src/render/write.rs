@@ -1,110 +1,42 @@
 //! Puts files into a folder, without losing what somebody changed there.
 
-use std::fs;
-use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use bcm_core::atomic_file::{self, AtomicFileError};
-use serde::Serialize;
+use bcm_core::folder_files::{self, FolderFile};
+pub use bcm_core::folder_files::{Change, WriteError};
 
 use super::RenderedFile;
-
-/// What becomes of a file.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Change {
-    /// It was not there.
-    Created,
-    /// It is as it was.
-    Unchanged,
-    /// It was different.
-    Replaced,
-}
-
-/// The files could not be put into the folder.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum WriteError {
-    /// What is there cannot be read.
-    #[error("could not read {}", path.display())]
-    Read {
-        /// The file.
-        path: PathBuf,
-        /// Why.
-        source: io::Error,
-    },
-    /// The folder cannot be made.
-    #[error("could not create {}", path.display())]
-    Folder {
-        /// The folder.
-        path: PathBuf,
-        /// Why.
-        source: io::Error,
-    },
-    /// Files are there that are different.
-    #[error("{} holds files that are different: {}", dir.display(), names.join(", "))]
-    Different {
-        /// The folder.
-        dir: PathBuf,
-        /// Their names.
-        names: Vec<String>,
-    },
-    /// A file cannot be written.
-    #[error(transparent)]
-    Write(#[from] AtomicFileError),
-}
 
 /// What writing `files` into `dir` would do to each.
 ///
 /// # Errors
 /// A file that is there cannot be read.
 pub fn plan(dir: &Path, files: &[RenderedFile]) -> Result<Vec<Change>, WriteError> {
-    let change = |file: &RenderedFile| {
-        let path = dir.join(file.name);
-        match fs::read(&path) {
-            Ok(there) if there == file.content.as_bytes() => Ok(Change::Unchanged),
-            Ok(_) => Ok(Change::Replaced),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Change::Created),
-            Err(source) => Err(WriteError::Read { path, source }),
-        }
-    };
-    files.iter().map(change).collect()
+    folder_files::plan(dir, &plain(files))
 }
 
-/// Writes `files` into `dir`, which is made where it is not there. Nothing is written when a file of
-/// the same name is there with something else in it, unless they are to be `replaced`. Other files
-/// are left alone.
+/// Writes `files` into `dir`, as [`folder_files::write`] does.
 ///
 /// # Errors
 /// See [`WriteError`].
 pub fn write(dir: &Path, files: &[RenderedFile], replace: bool) -> Result<Vec<Change>, WriteError> {
-    let changes = plan(dir, files)?;
-    let different: Vec<String> = files
+    folder_files::write(dir, &plain(files), replace)
+}
+
+fn plain(files: &[RenderedFile]) -> Vec<FolderFile<'_>> {
+    files
         .iter()
-        .zip(&changes)
-        .filter(|(_, change)| **change == Change::Replaced)
-        .map(|(file, _)| file.name.to_owned())
-        .collect();
-    if !replace && !different.is_empty() {
-        return Err(WriteError::Different {
-            dir: dir.to_owned(),
-            names: different,
-        });
-    }
-    fs::create_dir_all(dir).map_err(|source| WriteError::Folder {
-        path: dir.to_owned(),
-        source,
-    })?;
-    for (file, change) in files.iter().zip(&changes) {
-        if *change != Change::Unchanged {
-            atomic_file::write(&dir.join(file.name), file.content.as_bytes(), file.mode)?;
-        }
-    }
-    Ok(changes)
+        .map(|file| FolderFile {
+            name: file.name,
+            content: file.content.as_bytes(),
+            mode: file.mode,
+        })
+        .collect()
 }
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
     use std::os::unix::fs::PermissionsExt;
 
     use super::*;

@@ -12,13 +12,12 @@ use serde::Serialize;
 use super::install::PACKAGES;
 use super::torrc::TORRC;
 
-mod key;
 mod onion;
 mod spec;
 
-pub use key::{InvalidKey, PublicKey};
+pub use bcm_core::login::{InvalidKey, InvalidUser, PublicKey, UserName};
 pub use onion::{await_onion, onion_given};
-pub use spec::{InvalidUser, OnionSpec, PrepareSpec, UserName};
+pub use spec::{OnionSpec, PrepareSpec};
 
 const PREPARE: &str = include_str!("prepare.sh");
 const UNDO: &str = include_str!("undo.sh");

@@ -1,13 +1,11 @@
 //! What a prepared machine is to be like.
 
-use std::fmt;
-use std::str::FromStr;
-
+use bcm_core::login::{PublicKey, UserName};
 use bcm_ssh::onion::ClientPublicKey;
 
 use crate::cluster::{EngineChoice, StorageDriver};
 
-use super::{Mode, PublicKey};
+use super::Mode;
 
 /// What a prepared machine is to be like.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -34,7 +32,7 @@ impl PrepareSpec {
     #[must_use]
     pub fn new(keys: Vec<PublicKey>) -> Self {
         Self {
-            user: UserName("bcm".to_owned()),
+            user: UserName::default(),
             keys,
             engine: EngineChoice::Auto,
             storage: StorageDriver::Dir,
@@ -91,37 +89,4 @@ pub struct OnionSpec {
     pub given: bool,
     /// Whether this key takes the place of one that was given before.
     pub replace: bool,
-}
-
-/// The name of a user, as Debian's `useradd` takes it: a letter or `_`, then letters, digits, `_`
-/// and `-`, at most 32, all small.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct UserName(String);
-
-/// A text is no name of a user.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error(
-    "{0:?} is no name for a user: it takes small letters, digits, `_` and `-`, 32 at most, and begins with a letter; root has no need of this"
-)]
-pub struct InvalidUser(String);
-
-impl FromStr for UserName {
-    type Err = InvalidUser;
-
-    fn from_str(text: &str) -> Result<Self, InvalidUser> {
-        let first = text.starts_with(|c: char| c.is_ascii_lowercase() || c == '_');
-        let rest = text
-            .chars()
-            .all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_' || c == '-');
-        match first && rest && text.len() <= 32 && text != "root" {
-            true => Ok(Self(text.to_owned())),
-            false => Err(InvalidUser(text.to_owned())),
-        }
-    }
-}
-
-impl fmt::Display for UserName {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
 }
