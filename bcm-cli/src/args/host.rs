@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 
+use super::autoinstall::AutoinstallCommand;
 use super::cluster::{Engine, ReachArgs, SpecArgs, Storage};
 
 /// Look at machines before they become a cluster
@@ -20,6 +21,12 @@ pub(crate) enum HostCommand {
     /// only; on request, an onion service for SSH. Running it again does nothing where nothing is to be done. It notes what it changes in
     /// /var/lib/bcm-host there, and `--undo` takes that back.
     Prepare(PrepareCommand),
+    /// Make what installs Ubuntu or Debian on a machine without a question
+    ///
+    /// Writes the answers to the installer's questions, and a small image that brings them to it. The machine
+    /// gets what `bcm host prepare` makes: a user who may use sudo, with your key, and sshd that takes keys only.
+    /// No machine is touched; the one that is started with these answers loses what is on its disk.
+    Autoinstall(Box<AutoinstallCommand>),
 }
 
 /// `bcm host check`.

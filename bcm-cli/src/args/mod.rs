@@ -6,6 +6,7 @@
     reason = "these are help texts: brackets mean what may be left out"
 )]
 
+pub(crate) mod autoinstall;
 pub(crate) mod bootstrap;
 pub(crate) mod choices;
 pub(crate) mod cluster;

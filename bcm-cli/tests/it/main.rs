@@ -5,6 +5,7 @@
     reason = "a test that panics is a test that fails"
 )]
 
+mod autoinstall;
 mod bootstrap;
 mod config;
 mod dns;

@@ -3,18 +3,18 @@
 mod onion;
 
 use std::io::{self, Write};
-use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use bcm_lxd::cluster::{EngineChoice, StorageDriver};
 use bcm_lxd::host::Machine;
 use bcm_lxd::host::prepare::{
-    InvalidKey, Mode, OnionClient, PrepareError, PrepareSpec, Prepared, PublicKey, await_onion,
-    confirm, onion_given, prepare, undo,
+    Mode, OnionClient, PrepareError, PrepareSpec, Prepared, await_onion, confirm, onion_given,
+    prepare, undo,
 };
 use serde::Serialize;
 
 use self::onion::{Client, Served};
+use super::keys::keys;
 
 use crate::args::host::PrepareCommand;
 use crate::commands::Context;
@@ -41,17 +41,6 @@ struct Answer {
     /// How to reach it through Tor.
     #[serde(skip_serializing_if = "Option::is_none")]
     onion: Option<Served>,
-}
-
-/// No key can be read.
-#[derive(Debug, thiserror::Error)]
-enum KeyError {
-    #[error("there is no public key in {}", .0.display())]
-    None(PathBuf),
-    #[error("{} cannot be read", path.display())]
-    Read { path: PathBuf, source: io::Error },
-    #[error("{}: {source}", path.display())]
-    Invalid { path: PathBuf, source: InvalidKey },
 }
 
 /// Prepares a machine, or takes that back.
@@ -204,13 +193,7 @@ fn spec(
     args: &PrepareCommand,
     client: Option<&Client>,
 ) -> Result<PrepareSpec, Failure> {
-    let mut spec = PrepareSpec::new(keys(context, &args.key).map_err(|error| {
-        Failure::new(error)
-            .with_hint(
-                "`ssh-keygen -t ed25519` makes a key; --key names the file with its public half",
-            )
-            .with_code(ExitCode::Usage)
-    })?);
+    let mut spec = PrepareSpec::new(keys(context, &args.key)?);
     spec.user = args.user.clone();
     spec.engine = args.engine.map_or(EngineChoice::Auto, Into::into);
     spec.storage = args.storage.map_or(StorageDriver::Dir, Into::into);
@@ -218,36 +201,6 @@ fn spec(
     spec.unattended_upgrades = args.unattended_upgrades;
     spec.onion = client.map(|client| client.spec(args.rotate_onion_key));
     Ok(spec)
-}
-
-fn keys(context: &Context, files: &[PathBuf]) -> Result<Vec<PublicKey>, KeyError> {
-    let environment = context.settings.environment();
-    if !files.is_empty() {
-        let files = files.iter().map(|file| environment.folder.join(file));
-        return files.map(|file| read_key(&file)).collect();
-    }
-    let folder = environment
-        .variable("HOME")
-        .map_or_else(|| PathBuf::from("/"), PathBuf::from)
-        .join(".ssh");
-    ["id_ed25519.pub", "id_ecdsa.pub", "id_rsa.pub"]
-        .iter()
-        .map(|name| folder.join(name))
-        .find(|path| path.is_file())
-        .map_or(Err(KeyError::None(folder)), |path| {
-            read_key(&path).map(|key| vec![key])
-        })
-}
-
-fn read_key(path: &Path) -> Result<PublicKey, KeyError> {
-    let text = std::fs::read_to_string(path).map_err(|source| KeyError::Read {
-        path: path.to_owned(),
-        source,
-    })?;
-    text.trim().parse().map_err(|source| KeyError::Invalid {
-        path: path.to_owned(),
-        source,
-    })
 }
 
 impl Show for Answer {
