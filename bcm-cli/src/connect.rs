@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bcm_lxd::host::Machine;
+use bcm_provision::vm::VmError;
 use bcm_ssh::onion::tor::TorError;
 use bcm_ssh::{
     ConnectError, Destination, DestinationError, HostKeyPolicy, Local, PinnedKey, Remote, Ssh,
@@ -16,6 +17,7 @@ use crate::args::cluster::{HostKeys, ReachArgs};
 use crate::commands::Context;
 use crate::onions::{self, OnionError, Onions};
 use crate::settings::cluster::LOCAL;
+use crate::vms;
 
 /// A machine cannot be reached.
 #[derive(Debug, thiserror::Error)]
@@ -40,6 +42,12 @@ pub(crate) enum ReachError {
     /// What leads there cannot be set up.
     #[error(transparent)]
     Onion(#[from] OnionError),
+    /// The virtual machine does not run.
+    #[error("the virtual machine {host} does not run; `bcm cluster start` starts it")]
+    Stopped { host: String },
+    /// What leads to virtual machines cannot be set up.
+    #[error(transparent)]
+    Vm(#[from] VmError),
     /// There is no connection yet.
     #[error("cannot reach {host}: no connection within {} s", limit.as_secs())]
     Late { host: String, limit: Duration },
@@ -50,6 +58,9 @@ const LIMIT: Duration = Duration::from_secs(60);
 
 /// How long one through Tor may take once Tor is ready: a service is looked for on several ways.
 const ONION_LIMIT: Duration = Duration::from_secs(150);
+
+/// How long one to a virtual machine may take, which may be emulated and has just booted.
+const VM_LIMIT: Duration = Duration::from_secs(120);
 
 /// How hosts are reached in one call.
 pub(crate) struct Reach {
@@ -148,6 +159,20 @@ impl Reach {
             return Ok(direct);
         };
         let environment = context.settings.environment();
+        if let Some(fleet) = vms::fleet_of(environment, destination.host()) {
+            if vms::is_stopped(environment, &fleet, destination.host()).await {
+                let host = host.to_owned();
+                return Err(ReachError::Stopped { host });
+            }
+            let config = vms::config_file(environment, self.config.as_deref())?;
+            let limit = self.limit.unwrap_or(VM_LIMIT);
+            let options = self.options.clone().ssh_config(config);
+            return Ok(Way {
+                options: options.connect_deadline(limit),
+                limit: limit + Duration::from_secs(5),
+                onion: false,
+            });
+        }
         let onions = match Onions::load(&environment.state_folder()) {
             Ok(onions) => onions,
             Err(error) => {

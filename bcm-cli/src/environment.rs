@@ -80,6 +80,20 @@ impl Environment {
             .map_or_else(|| self.folder.join(".bcm"), |base| base.join("bcm"))
     }
 
+    /// Where what can be made again is kept: `$XDG_CACHE_HOME/bcm`.
+    pub(crate) fn cache_folder(&self) -> PathBuf {
+        self.base_folder("XDG_CACHE_HOME", ".cache")
+            .map_or_else(|| self.folder.join(".bcm-cache"), |base| base.join("bcm"))
+    }
+
+    /// The folders that programs are looked for in.
+    pub(crate) fn program_folders(&self) -> Vec<PathBuf> {
+        let path = self.variable("PATH").unwrap_or_default();
+        std::env::split_paths(path)
+            .filter(|folder| folder.is_absolute())
+            .collect()
+    }
+
     /// Where sockets of connections are: `$XDG_RUNTIME_DIR`, which only the user may enter, or
     /// `/tmp`.
     pub(crate) fn runtime_folder(&self) -> PathBuf {

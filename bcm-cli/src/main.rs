@@ -20,6 +20,7 @@ mod registry;
 mod reporter;
 mod run_log;
 mod settings;
+mod vms;
 
 use std::io::Write;
 

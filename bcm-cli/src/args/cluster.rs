@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use clap::{Args, Subcommand, ValueEnum};
 
+use super::vm::VmArgs;
 use crate::settings::value;
 
 /// Make a cluster of LXD or Incus out of a few machines, and look after it
@@ -33,6 +34,10 @@ pub(crate) enum ClusterCommand {
     Show(ReachArgs),
     /// Add machines to a cluster
     Add(AddCommand),
+    /// Shut the virtual machines of a cluster down; their disks stay
+    Stop(PowerCommand),
+    /// Start the virtual machines of a cluster that were stopped
+    Start(PowerCommand),
     /// Drain a member and remove it
     Remove(RemoveCommand),
     /// Move a member's instances away and take it out of service
@@ -88,7 +93,8 @@ pub(crate) struct SpecArgs {
     #[arg(long, value_name = "NAME")]
     pub(crate) name: Option<String>,
 
-    /// How the machines are reached: this machine itself, or SSH [bcm.toml: cluster.driver]
+    /// Where the members are: this machine itself, machines over SSH, or virtual machines that are
+    /// made [bcm.toml: cluster.driver]
     #[arg(long, value_enum, value_name = "DRIVER")]
     pub(crate) driver: Option<Driver>,
 
@@ -122,6 +128,9 @@ pub(crate) struct SpecArgs {
 
     #[command(flatten)]
     pub(crate) reach: ReachArgs,
+
+    #[command(flatten)]
+    pub(crate) vm: VmArgs,
 }
 
 /// How machines are reached.
@@ -131,7 +140,7 @@ pub(crate) enum Driver {
     Local,
     /// Machines that are given with --host
     Ssh,
-    /// Virtual machines that BCM makes (not there yet)
+    /// Virtual machines that BCM makes on this one, with Multipass or QEMU
     Vm,
 }
 
@@ -188,12 +197,25 @@ pub(crate) struct AddCommand {
 /// `bcm cluster status`.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct StatusCommand {
-    /// How long to wait for a machine
-    #[arg(long, value_name = "TIME", default_value = "5s", value_parser = value::duration)]
-    pub(crate) timeout: Duration,
+    /// How long to wait for a machine [default: 5s, for virtual machines 60s]
+    #[arg(long, value_name = "TIME", value_parser = value::duration)]
+    pub(crate) timeout: Option<Duration>,
 
     #[command(flatten)]
     pub(crate) reach: ReachArgs,
+}
+
+/// `bcm cluster stop` and `start`.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct PowerCommand {
+    /// A cluster that `bcm cluster list` shows, instead of the one in use
+    #[arg(long, value_name = "NAME")]
+    pub(crate) cluster: Option<String>,
+
+    /// How long a machine may take to boot, or to shut down before its power is cut [default: 10m
+    /// to boot, 3m to shut down]
+    #[arg(long, value_name = "TIME", value_parser = value::duration)]
+    pub(crate) timeout: Option<Duration>,
 }
 
 /// A command about one member.

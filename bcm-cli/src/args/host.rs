@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, Subcommand};
 
 use super::autoinstall::AutoinstallCommand;
-use super::cluster::{Engine, ReachArgs, SpecArgs, Storage};
+use super::cluster::{Driver, Engine, ReachArgs, SpecArgs, Storage};
 
 /// Look at machines before they become a cluster
 #[derive(Debug, Subcommand)]
@@ -52,6 +52,8 @@ impl CheckCommand {
     /// The cluster that these machines would make.
     pub(crate) fn spec(&self) -> SpecArgs {
         SpecArgs {
+            // Whatever the file says of how a cluster is made.
+            driver: Some(Driver::Ssh),
             host: self.hosts.clone(),
             engine: self.engine,
             storage: self.storage,

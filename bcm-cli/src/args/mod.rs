@@ -20,6 +20,7 @@ pub(crate) mod publishing;
 pub(crate) mod snapshot;
 pub(crate) mod ssh;
 pub(crate) mod stack;
+pub(crate) mod vm;
 
 use std::path::PathBuf;
 

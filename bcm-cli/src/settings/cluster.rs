@@ -16,11 +16,17 @@ pub(crate) enum ClusterSettingsError {
         "which machines? give --driver local for this one, or --host user@machine for each of others"
     )]
     NoMachines,
-    /// The driver does not exist yet.
+    /// Hosts do not go with machines that are made.
     #[error(
-        "virtual machines cannot be made yet; give --driver local, or --host for machines that are there"
+        "--driver vm makes its machines itself; leave --host and [[cluster.member]] away, or use --driver ssh"
     )]
-    Vm,
+    VmWithHosts,
+    /// What is said of virtual machines goes with nothing else.
+    #[error("{0} is for virtual machines: give --driver vm")]
+    NotVm(&'static str),
+    /// What is said of virtual machines cannot be meant.
+    #[error("{name}: {why}")]
+    Vm { name: &'static str, why: String },
     /// Hosts do not go with this machine.
     #[error("--driver local is this machine alone; leave --host away, or use --driver ssh")]
     LocalWithHosts,
@@ -53,7 +59,11 @@ pub(crate) fn resolve(
             .collect();
     }
     match spec.driver {
-        Some(DriverChoice::Vm) => return Err(ClusterSettingsError::Vm),
+        Some(DriverChoice::Vm) if !spec.members.is_empty() => {
+            return Err(ClusterSettingsError::VmWithHosts);
+        }
+        // Its members are there when the machines are.
+        Some(DriverChoice::Vm) => {}
         Some(DriverChoice::Local) => {
             if spec.members.iter().any(|member| member.host != LOCAL) {
                 return Err(ClusterSettingsError::LocalWithHosts);
@@ -66,6 +76,11 @@ pub(crate) fn resolve(
             return Err(ClusterSettingsError::NoMachines);
         }
         Some(DriverChoice::Ssh) | None => {}
+    }
+    if spec.driver != Some(DriverChoice::Vm)
+        && let Some(flag) = args.vm.first()
+    {
+        return Err(ClusterSettingsError::NotVm(flag));
     }
     if let Some(name) = &args.name {
         spec.name.clone_from(name);

@@ -18,6 +18,7 @@ pub(crate) mod stack;
 pub(crate) mod store;
 pub(crate) mod sync;
 pub(crate) mod value;
+pub(crate) mod vm;
 
 use std::path::{Path, PathBuf};
 

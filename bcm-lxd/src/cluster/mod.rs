@@ -10,6 +10,7 @@ mod destroy;
 mod engine;
 mod health;
 mod join;
+mod machines;
 mod membership;
 mod observe;
 mod plan;
@@ -24,6 +25,7 @@ pub use checks::{Finding, Severity, check};
 pub use destroy::{ClearError, Destroyed, LeftOver, Working, clear_machine, destroy};
 pub use health::{Health, InstanceCount, MemberHealth, health, health_reaching};
 pub use join::JoinError;
+pub use machines::MachineSpec;
 pub use membership::{MembershipError, Removal, RemovedMember, remove_member, set_service};
 pub use observe::{
     EngineState, Made, NAME_KEY, Observed, ObservedHost, engine_state, observe, observe_each,

@@ -6,6 +6,8 @@ use std::net::IpAddr;
 
 use serde::{Deserialize, Serialize};
 
+use super::machines::MachineSpec;
+
 /// The port that members talk to each other on.
 pub const CLUSTER_PORT: u16 = 8443;
 
@@ -31,6 +33,9 @@ pub struct ClusterSpec {
     /// The network.
     #[serde(default)]
     pub network: NetworkSpec,
+    /// The virtual machines to make, with [`DriverChoice::Vm`]; for whoever makes them.
+    #[serde(default)]
+    pub vm: Option<MachineSpec>,
 }
 
 fn default_name() -> String {
@@ -270,6 +275,7 @@ impl ClusterSpec {
             members: Vec::new(),
             storage: StorageSpec::default(),
             network: NetworkSpec::default(),
+            vm: None,
         }
     }
 

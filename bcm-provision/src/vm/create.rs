@@ -8,8 +8,8 @@ use std::path::Path;
 use std::time::Duration;
 
 use super::fleet::{
-    Fleet, LAN_PREFIX, MOST, Node, Provider, Record, Resources, USER, host_of, private_folder,
-    remove_folder, write,
+    Fleet, LAN_PREFIX, MOST, Node, NodeState, Provider, Record, Resources, USER, host_of,
+    private_folder, remove_folder, write,
 };
 use super::image::{self, Format, Image, ImageSource};
 use super::multipass::Multipass;
@@ -50,11 +50,6 @@ pub async fn create(
     wanted: &Wanted,
 ) -> Result<Vec<Node>, VmError> {
     let fleet = Fleet::of(&context.folder, cluster)?;
-    if wanted.count.is_some_and(|count| count == 0 || count > MOST) {
-        return Err(VmError::Wanted(format!(
-            "a cluster of virtual machines has 1 to {MOST} of them"
-        )));
-    }
     let _lock = fleet.lock()?;
     let record = fleet.record()?;
     let nodes = fleet.nodes()?;
@@ -108,8 +103,49 @@ pub async fn create(
     power::start_all(context, &fleet).await
 }
 
+/// What [`create`] would do, in words.
+///
+/// # Errors
+/// Something cannot be meant, or is missing.
+pub async fn plan(
+    context: &VmContext,
+    cluster: &str,
+    wanted: &Wanted,
+) -> Result<Vec<String>, VmError> {
+    let fleet = Fleet::of(&context.folder, cluster)?;
+    let record = fleet.record()?;
+    let resources = resources(record.as_ref(), wanted)?;
+    let provider = choose_provider(context, record.as_ref(), wanted)?;
+    let by = match provider {
+        Provider::Qemu => "QEMU",
+        Provider::Multipass => "Multipass",
+    };
+    let states = fleet.states(context).await?;
+    let mut steps: Vec<String> = states
+        .iter()
+        .filter(|(_, state)| *state == NodeState::Stopped)
+        .map(|(node, _)| format!("start the virtual machine {}", node.host))
+        .collect();
+    let nodes: Vec<Node> = states.into_iter().map(|(node, _)| node).collect();
+    steps.extend(missing(cluster, &nodes, wanted.count)?.into_iter().map(|number| {
+        format!(
+            "make the virtual machine {} with {by}: {} processors, {} MiB of memory, a disk of {} GiB",
+            host_of(cluster, number),
+            resources.cpus,
+            resources.memory >> 20,
+            resources.disk >> 30
+        )
+    }));
+    Ok(steps)
+}
+
 /// The numbers of the machines that are not there: the lowest that are free.
 fn missing(cluster: &str, nodes: &[Node], count: Option<u8>) -> Result<Vec<u8>, VmError> {
+    if count.is_some_and(|count| count == 0 || count > MOST) {
+        return Err(VmError::Wanted(format!(
+            "a cluster of virtual machines has 1 to {MOST} of them"
+        )));
+    }
     let there = nodes.len();
     let count = count.map_or(there.max(1), usize::from);
     if there > count {

@@ -122,6 +122,12 @@ impl Node {
         Ipv4Addr::new(a, b, c, 10 + self.number)
     }
 
+    /// The address at which ssh finds it.
+    #[must_use]
+    pub fn address(&self) -> IpAddr {
+        self.at.0
+    }
+
     /// The Ethernet address of its interface `interface`: locally administered, and the same in
     /// every fleet, as no two are on one wire.
     pub(crate) fn mac(&self, interface: u8) -> String {

@@ -24,7 +24,7 @@ mod program;
 mod qemu;
 mod ssh_config;
 
-pub use create::{Wanted, create};
+pub use create::{Wanted, create, plan};
 pub use error::VmError;
 pub use fleet::{Fleet, Node, NodeState, Provider, Resources, USER, host_of};
 pub use image::{DebianImage, ImageSource};

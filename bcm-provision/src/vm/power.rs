@@ -11,14 +11,21 @@ use super::multipass::Multipass;
 use super::qemu::{self, Qemu};
 use super::{VmContext, VmError, keys, watched};
 
-/// Starts the machines of `cluster` that do not run, and waits until all have booted.
+/// Starts the machines of `cluster` that do not run, and waits until all have booted. Gives the hosts
+/// that did not run.
 ///
 /// # Errors
 /// There are none, or one does not boot.
-pub async fn start(context: &VmContext, cluster: &str) -> Result<Vec<Node>, VmError> {
+pub async fn start(context: &VmContext, cluster: &str) -> Result<Vec<String>, VmError> {
     let fleet = there(context, cluster)?;
     let _lock = fleet.lock()?;
-    start_all(context, &fleet).await
+    let states = fleet.states(context).await?;
+    start_all(context, &fleet).await?;
+    Ok(states
+        .into_iter()
+        .filter(|(_, state)| *state == NodeState::Stopped)
+        .map(|(node, _)| node.host)
+        .collect())
 }
 
 /// The fleet, which has to be there.

@@ -6,7 +6,6 @@ use crate::args::choices::Output;
 use crate::args::cluster::{Driver, SpecArgs};
 use crate::commands::Context;
 use crate::diagnostics::Failure;
-use crate::settings::cluster::ClusterSettingsError;
 
 /// Whether somebody is there to answer, and sees the questions.
 pub(super) fn somebody(context: &Context) -> bool {
@@ -22,7 +21,7 @@ pub(super) fn machines(args: &SpecArgs) -> Result<SpecArgs, Failure> {
                local  this machine, in standalone mode: one member; others can join later\n  \
                ssh    one or more machines that you reach over SSH; each is a failure domain,\n         \
                       and three are the first number that survives the loss of one\n  \
-               vm     a virtual machine on this one (not there yet)\n\n",
+               vm     virtual machines on this one, which BCM makes\n\n",
         )?;
         args.driver = Some(match line("Driver [ssh]: ")?.as_str() {
             "" | "s" | "ssh" => Driver::Ssh,
@@ -33,9 +32,6 @@ pub(super) fn machines(args: &SpecArgs) -> Result<SpecArgs, Failure> {
                     .with_hint("answer local, ssh or vm"));
             }
         });
-    }
-    if args.driver == Some(Driver::Vm) {
-        return Err(Failure::usage(ClusterSettingsError::Vm.to_string()));
     }
     if args.driver == Some(Driver::Ssh) && args.host.is_empty() {
         let hosts = line("Machines, as user@host[:port], separated by spaces: ")?;

@@ -8,8 +8,10 @@ use bcm_lxd::cluster::{
 };
 use bcm_lxd::host::{Machine, MachineError};
 use serde::Serialize;
+use tokio_util::sync::CancellationToken;
 
 use super::status::survives;
+use super::vm::Machines;
 use super::{Chosen, ask, keep_log, with_log};
 use crate::args::cluster::{AddCommand, Driver, SpecArgs};
 use crate::commands::Context;
@@ -20,12 +22,14 @@ use crate::interrupt::{self, Words};
 use crate::printer::Show;
 use crate::registry::Known;
 use crate::settings::cluster::{ClusterSettingsError, resolve};
+use crate::vms;
 
 /// What `create` answers.
 #[derive(Debug, Serialize)]
 struct Created<'a> {
     cluster: &'a str,
-    engine: bcm_lxd::Flavour,
+    /// `null` where the machines are still to be made.
+    engine: Option<bcm_lxd::Flavour>,
     dry_run: bool,
     /// The steps of the plan, in words.
     steps: Vec<String>,
@@ -55,7 +59,7 @@ impl Show for Created<'_> {
             out,
             "cluster {} ({}): {n} changes; {}, {survives}",
             self.cluster,
-            self.engine,
+            self.engine.map_or("", bcm_lxd::Flavour::as_str),
             if self.healthy == Some(true) {
                 "healthy"
             } else {
@@ -77,19 +81,94 @@ pub(super) async fn run(
         }
         result => (result, false),
     };
-    let spec = spec.map_err(|error| Failure::new(error).with_code(ExitCode::Usage))?;
+    let mut spec = spec.map_err(|error| Failure::new(error).with_code(ExitCode::Usage))?;
     let reach = Reach::new(context, &args.reach, None);
     let mode = match (dry_run, asked) {
         (true, _) => Mode::DryRun,
         (_, true) => Mode::Confirm,
         _ => Mode::Apply,
     };
-    make(context, "create", &spec, &reach, mode).await
+    let cancel = watch(context)?;
+    let Some(machines) = Machines::of(context, &spec, &args.vm)? else {
+        return make(context, "create", &spec, &reach, mode, &cancel).await;
+    };
+    check_without_members(&spec)?;
+    let steps = machines.plan(context, &spec).await?;
+    let mode = match mode {
+        Mode::DryRun if !steps.is_empty() => {
+            context.printer.show(&Created {
+                cluster: &spec.name,
+                engine: None,
+                dry_run: true,
+                steps,
+                done: &[],
+                warnings: &[],
+                healthy: None,
+                survives_losses: None,
+            })?;
+            return Ok(ExitCode::Done);
+        }
+        Mode::Confirm if !steps.is_empty() => {
+            confirmed(context, &steps, &cancel).await?;
+            Mode::Apply
+        }
+        mode => mode,
+    };
+    match mode {
+        // All of them run, so that what is in them can be looked at.
+        Mode::DryRun => machines.name(context, &mut spec)?,
+        Mode::Confirm | Mode::Apply => {
+            keep_log(context, "create");
+            machines.make(context, &mut spec, &cancel).await?;
+        }
+    }
+    make(context, "create", &spec, &reach, mode, &cancel).await
+}
+
+/// Refuses what is wrong whatever the members are, before any is made.
+fn check_without_members(spec: &ClusterSpec) -> Result<(), Failure> {
+    let any = ClusterSpec {
+        members: vec![MemberSpec::new("any")],
+        ..spec.clone()
+    };
+    any.validate()
+        .map_err(|error| Failure::new(error).with_code(ExitCode::Usage))
+}
+
+/// The token that is cancelled by a signal.
+fn watch(context: &Context) -> Result<CancellationToken, Failure> {
+    interrupt::watch_saying(&context.reporter, WORDS).map_err(Failure::new)
+}
+
+/// Shows the steps, and asks.
+async fn confirmed(
+    context: &Context,
+    steps: &[String],
+    cancel: &CancellationToken,
+) -> Result<(), Failure> {
+    for step in steps {
+        context.reporter.say(&format!("would: {step}"));
+    }
+    let agreed = tokio::task::spawn_blocking(ask::go_on);
+    let agreed = cancel.run_until_cancelled(agreed).await;
+    let nothing = || Failure::interrupted("interrupted; nothing was changed");
+    let agreed = agreed.ok_or_else(nothing)?.map_err(Failure::new)??;
+    match agreed {
+        true => Ok(()),
+        false => Err(Failure::usage("not confirmed; nothing was done")),
+    }
 }
 
 /// Adds machines to a cluster that is there.
 pub(super) async fn add(context: &Context, args: &AddCommand) -> Result<ExitCode, Failure> {
     let chosen = Chosen::new(context, &args.reach)?;
+    if vms::fleet(context.settings.environment(), &chosen.name).is_some() {
+        return Err(Failure::usage(format!(
+            "the cluster {} is of virtual machines, which others cannot reach",
+            chosen.name
+        ))
+        .with_hint("`bcm cluster create --driver vm --count N` adds virtual machines to it"));
+    }
     let known = SpecArgs {
         name: Some(chosen.name.clone()),
         // Each host says itself how it is reached; a cluster of this machine grows, too.
@@ -118,7 +197,8 @@ pub(super) async fn add(context: &Context, args: &AddCommand) -> Result<ExitCode
         true => Mode::DryRun,
         false => Mode::Apply,
     };
-    make(context, "add", &spec, &chosen.reach, mode).await
+    let cancel = watch(context)?;
+    make(context, "add", &spec, &chosen.reach, mode, &cancel).await
 }
 
 /// What to do with the plan.
@@ -147,12 +227,12 @@ async fn make(
     spec: &ClusterSpec,
     reach: &Reach,
     mode: Mode,
+    cancel: &CancellationToken,
 ) -> Result<ExitCode, Failure> {
     spec.validate()
         .map_err(|error| Failure::new(error).with_code(ExitCode::Usage))?;
-    let cancel = interrupt::watch_saying(&context.reporter, WORDS).map_err(Failure::new)?;
     let nothing = || Failure::interrupted("interrupted; nothing was changed");
-    if mode != Mode::DryRun {
+    if mode != Mode::DryRun && context.reporter.log().is_none() {
         keep_log(context, command);
     }
     let hosts: Vec<String> = spec.members.iter().map(|m| m.host.clone()).collect();
@@ -180,7 +260,7 @@ async fn make(
     report(context, &warnings);
     let mut created = Created {
         cluster: &spec.name,
-        engine: plan.flavour,
+        engine: Some(plan.flavour),
         dry_run: mode == Mode::DryRun,
         steps: plan.steps.iter().map(ToString::to_string).collect(),
         done: &[],
@@ -193,15 +273,7 @@ async fn make(
         return Ok(ExitCode::Done);
     }
     if mode == Mode::Confirm && !plan.steps.is_empty() {
-        for step in &created.steps {
-            context.reporter.say(&format!("would: {step}"));
-        }
-        let agreed = tokio::task::spawn_blocking(ask::go_on);
-        let agreed = cancel.run_until_cancelled(agreed).await;
-        let agreed = agreed.ok_or_else(nothing)?.map_err(Failure::new)??;
-        if !agreed {
-            return Err(Failure::usage("not confirmed; nothing was done"));
-        }
+        confirmed(context, &created.steps, cancel).await?;
     }
     remember(context, spec, &plan, reach)?;
     let applied = apply(

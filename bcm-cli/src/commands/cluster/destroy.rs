@@ -6,9 +6,10 @@ use bcm_lxd::cluster::{
     Destroyed, PROJECT, RecoverError, Recovered, Survivor, Working, clear_machine, clear_project,
     destroy, recover as bring_back, survivors,
 };
+use bcm_provision::vm::Fleet;
 use serde::Serialize;
 
-use super::{Chosen, as_text, ask, keep_log, registry, unless_interrupted, with_log};
+use super::{Chosen, as_text, ask, keep_log, registry, unless_interrupted, vm, with_log};
 use crate::args::cluster::{ConfirmedCommand, DestroyCommand};
 use crate::commands::Context;
 use crate::connect::Reach;
@@ -57,6 +58,9 @@ impl Show for TakenAway {
 pub(super) async fn run(context: &Context, args: &DestroyCommand) -> Result<ExitCode, Failure> {
     if !args.host.is_empty() {
         return clear_hosts(context, args).await;
+    }
+    if let Some(fleet) = vm::to_destroy(context, args.confirmed.reach.cluster.as_deref())? {
+        return destroy_machines(context, args, &fleet).await;
     }
     let mut chosen = Chosen::new(context, &args.confirmed.reach)?;
     let hosts = chosen.known.hosts.join(", ");
@@ -121,6 +125,45 @@ pub(super) async fn run(context: &Context, args: &DestroyCommand) -> Result<Exit
         result,
     })?;
     Ok(with_log(context, code))
+}
+
+/// Takes a cluster away with the virtual machines that were made for it, whatever state they are in.
+async fn destroy_machines(
+    context: &Context,
+    args: &DestroyCommand,
+    fleet: &Fleet,
+) -> Result<ExitCode, Failure> {
+    let name = fleet.cluster();
+    if args.keep_engine {
+        return Err(Failure::usage(format!(
+            "the cluster {name} is of virtual machines, which are taken away as a whole; leave --keep-engine away"
+        )));
+    }
+    let dry_run = args.confirmed.dry_run;
+    let result = if dry_run {
+        Destroyed {
+            removed: vec![format!(
+                "the virtual machines of the cluster {name}, with all their data"
+            )],
+            left: Vec::new(),
+        }
+    } else {
+        let what =
+            format!("This destroys the virtual machines of the cluster {name} with all their data");
+        ask::confirm(args.confirmed.yes, &what, name)?;
+        keep_log(context, "destroy");
+        // Half of it would be found again: it takes no time.
+        let _ignored = interrupt::watch_saying(&context.reporter, WORDS).map_err(Failure::new)?;
+        let result = vm::destroy(context, name).await?;
+        registry(context)?.forget(name)?;
+        result
+    };
+    context.printer.show(&TakenAway {
+        cluster: Some(name.to_owned()),
+        dry_run,
+        result,
+    })?;
+    Ok(ExitCode::Done)
 }
 
 /// What is said while a cluster is taken away.

@@ -6,7 +6,7 @@ use bcm_lxd::cluster::{Removal, RemovedMember, remove_member, set_service};
 use bcm_lxd::types::MemberStateAction;
 use serde::Serialize;
 
-use super::{Chosen, keep_log, unless_interrupted};
+use super::{Chosen, keep_log, unless_interrupted, vm};
 use crate::args::cluster::{MemberCommand, RemoveCommand};
 use crate::commands::Context;
 use crate::diagnostics::Failure;
@@ -116,6 +116,12 @@ pub(super) async fn remove(context: &Context, args: &RemoveCommand) -> Result<Ex
             client,
         )
         .await;
+    }
+    // One that was made for the cluster goes with its membership.
+    for gone in vm::not_of(context, &chosen.name, &chosen.known.hosts)? {
+        vm::remove(context, &chosen.name, &gone).await?;
+        left = None;
+        host = Some(gone);
     }
     chosen.registry.remember(&chosen.name, chosen.known)?;
     let code = if left.is_some() {

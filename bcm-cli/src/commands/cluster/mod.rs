@@ -6,6 +6,7 @@ mod destroy;
 mod known;
 mod member;
 mod status;
+mod vm;
 
 use bcm_lxd::Client;
 use bcm_lxd::host::Machine;
@@ -29,6 +30,8 @@ pub(super) fn run(context: &Context, command: &ClusterCommand) -> Result<ExitCod
         ClusterCommand::Use { name } => known::choose(context, name),
         ClusterCommand::Show(args) => known::show(context, args),
         ClusterCommand::Status(args) => block_on(status::run(context, args)),
+        ClusterCommand::Stop(args) => block_on(vm::power(context, args, false)),
+        ClusterCommand::Start(args) => block_on(vm::power(context, args, true)),
         ClusterCommand::Remove(args) => block_on(member::remove(context, args)),
         ClusterCommand::Evacuate(args) => block_on(member::evacuate(context, args)),
         ClusterCommand::Restore(args) => block_on(member::restore(context, args)),

@@ -1,22 +1,26 @@
 //! `bcm cluster status`.
 
 use std::io::{self, Write};
+use std::time::Duration;
 
 use bcm_lxd::cluster::{Health, MemberHealth, health_reaching};
 use serde::Serialize;
 
-use super::Chosen;
+use super::{Chosen, vm};
 use crate::args::cluster::StatusCommand;
 use crate::commands::Context;
 use crate::diagnostics::Failure;
 use crate::exit_code::ExitCode;
 use crate::printer::{Show, table};
+use crate::vms;
 
 /// What `status` answers.
 #[derive(Debug, Serialize)]
 struct Status {
     cluster: String,
     engine: bcm_lxd::Flavour,
+    /// Virtual machines that are known not to run.
+    stopped: Vec<String>,
     #[serde(flatten)]
     health: Health,
 }
@@ -34,6 +38,9 @@ impl Show for Status {
     fn text(&self, out: &mut dyn Write) -> io::Result<()> {
         let health = &self.health;
         let state = match (health.healthy, health.quorum) {
+            _ if !self.stopped.is_empty() && self.stopped.len() == health.members.len() => {
+                "STOPPED"
+            }
             (true, _) => "healthy",
             (false, true) => "DEGRADED",
             (false, false) => "QUORUM LOST",
@@ -64,7 +71,13 @@ impl Show for Status {
         for problem in &health.problems {
             writeln!(out, "! {problem}")?;
         }
-        if !health.quorum {
+        if !self.stopped.is_empty() {
+            let stopped = self.stopped.join(", ");
+            writeln!(
+                out,
+                "! {stopped} stopped; `bcm cluster start` starts what is stopped"
+            )?;
+        } else if !health.quorum {
             writeln!(
                 out,
                 "! `bcm cluster recover` lets the survivor with the newest database go on alone"
@@ -112,10 +125,23 @@ impl Status {
     }
 }
 
+/// How long a machine is waited for.
+const LIMIT: Duration = Duration::from_secs(5);
+
+/// How long one is that may be emulated.
+const VM_LIMIT: Duration = Duration::from_secs(60);
+
 /// Shows how the cluster is.
 pub(super) async fn run(context: &Context, args: &StatusCommand) -> Result<ExitCode, Failure> {
     let mut chosen = Chosen::new(context, &args.reach)?;
-    chosen.reach = chosen.reach.within(args.timeout);
+    let stopped = vm::stopped(context, &chosen.name, &chosen.known.hosts).await;
+    let made = vms::fleet(context.settings.environment(), &chosen.name).is_some();
+    let timeout = args.timeout.unwrap_or(match made {
+        // They may be emulated.
+        true => VM_LIMIT,
+        false => LIMIT,
+    });
+    chosen.reach = chosen.reach.within(timeout);
     let machines = chosen.known.hosts.iter().map(|host| {
         let reach = &chosen.reach;
         let reached = async move {
@@ -124,11 +150,12 @@ pub(super) async fn run(context: &Context, args: &StatusCommand) -> Result<ExitC
         };
         (host.clone(), reached)
     });
-    let health = health_reaching(machines, chosen.known.engine, args.timeout).await;
+    let health = health_reaching(machines, chosen.known.engine, timeout).await;
     let healthy = health.healthy;
     context.printer.show(&Status {
         cluster: chosen.name,
         engine: chosen.known.engine,
+        stopped,
         health,
     })?;
     Ok(match healthy {
