@@ -20,3 +20,4 @@ mod sandbox;
 mod ssh;
 mod stack;
 mod usage;
+mod vm;

@@ -118,7 +118,7 @@ impl DebianImage {
             format!("--include={}", PACKAGES.join(",")),
             "--skip=check/qemu".to_owned(),
             // The lists stay: fetching and reading them again takes minutes in emulation.
-            "--skip=cleanup/apt/lists".to_owned(),
+            "--skip=cleanup/apt/lists,cleanup/apt/cache".to_owned(),
             "--aptopt=APT::Install-Recommends \"false\"".to_owned(),
             "--aptopt=Acquire::Languages \"none\"".to_owned(),
             "--dpkgopt=path-exclude=/usr/share/doc/*".to_owned(),
