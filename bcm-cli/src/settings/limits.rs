@@ -2,6 +2,8 @@
 
 use bcm_hub_sync::flist::Limits;
 
+use super::value::scaled;
+
 /// One limit and its new value.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct LimitChange {
@@ -25,6 +27,17 @@ const NAMES: [&str; 12] = [
     "path-bytes",
 ];
 
+/// What a number may end in, by 1,024s.
+const UNITS: [(&str, u64); 7] = [
+    ("", 1),
+    ("k", 1 << 10),
+    ("K", 1 << 10),
+    ("m", 1 << 20),
+    ("M", 1 << 20),
+    ("g", 1 << 30),
+    ("G", 1 << 30),
+];
+
 /// Reads `NAME=NUMBER`, where the number may end in K, M, or G.
 pub(crate) fn limit(text: &str) -> Result<LimitChange, String> {
     let (name, number) = text
@@ -34,16 +47,7 @@ pub(crate) fn limit(text: &str) -> Result<LimitChange, String> {
         .into_iter()
         .find(|known| *known == name)
         .ok_or_else(|| format!("{name:?} is not one of {}", NAMES.join(", ")))?;
-    let (digits, shift) = match number.as_bytes() {
-        [.., b'K' | b'k'] => (&number[..number.len() - 1], 10),
-        [.., b'M' | b'm'] => (&number[..number.len() - 1], 20),
-        [.., b'G' | b'g'] => (&number[..number.len() - 1], 30),
-        _ => (number, 0),
-    };
-    let value = digits
-        .parse::<u64>()
-        .ok()
-        .and_then(|value| value.checked_mul(1 << shift))
+    let value = scaled(number, &UNITS)
         .ok_or_else(|| format!("{number:?} is not a number, such as 100, 64K, 512M or 4G"))?;
     Ok(LimitChange { name, value })
 }

@@ -38,43 +38,47 @@ pub(crate) fn count(text: &str) -> Result<usize, String> {
     }
 }
 
+/// A whole number and one of `units`, each with what it stands for. `None` where it is not one, or is too large.
+pub(super) fn scaled(text: &str, units: &[(&str, u64)]) -> Option<u64> {
+    let digits = text
+        .find(|c: char| !c.is_ascii_digit())
+        .unwrap_or(text.len());
+    let (number, unit) = text.split_at(digits);
+    let (_, factor) = units.iter().find(|(name, _)| *name == unit)?;
+    number.parse::<u64>().ok()?.checked_mul(*factor)
+}
+
 /// Bytes a second: `500k`, `10M`, `1G`, by thousands.
 pub(crate) fn rate(text: &str) -> Result<u64, String> {
     /// So that no download looks as if its server were dripping.
     const LEAST: u64 = 10_000;
-    let wrong = || format!("{text:?} is not a rate of at least 10k bytes a second, such as 10M");
-    let digits = text
-        .find(|c: char| !c.is_ascii_digit())
-        .unwrap_or(text.len());
-    let factor = match &text[digits..] {
-        "" => 1,
-        "k" | "K" => 1_000,
-        "M" => 1_000_000,
-        "G" => 1_000_000_000,
-        _ => return Err(wrong()),
-    };
-    let number: u64 = text[..digits].parse().map_err(|_| wrong())?;
-    let rate = number.checked_mul(factor).ok_or_else(wrong)?;
-    (rate >= LEAST).then_some(rate).ok_or_else(wrong)
+    const UNITS: [(&str, u64); 5] = [
+        ("", 1),
+        ("k", 1_000),
+        ("K", 1_000),
+        ("M", 1_000_000),
+        ("G", 1_000_000_000),
+    ];
+    scaled(text, &UNITS)
+        .filter(|rate| *rate >= LEAST)
+        .ok_or_else(|| {
+            format!("{text:?} is not a rate of at least 10k bytes a second, such as 10M")
+        })
 }
 
 /// Bytes: `500k`, `10M`, `2G`, by 1,024s.
 pub(crate) fn size(text: &str) -> Result<u64, String> {
-    let wrong = || format!("{text:?} is not a size of at least 1k, such as 500M or 2G");
-    let digits = text
-        .find(|c: char| !c.is_ascii_digit())
-        .unwrap_or(text.len());
-    let shift = match &text[digits..] {
-        "" => 0,
-        "k" | "K" => 10,
-        "M" => 20,
-        "G" => 30,
-        "T" => 40,
-        _ => return Err(wrong()),
-    };
-    let number: u64 = text[..digits].parse().map_err(|_| wrong())?;
-    let size = number.checked_mul(1 << shift).ok_or_else(wrong)?;
-    (size >= 1024).then_some(size).ok_or_else(wrong)
+    const UNITS: [(&str, u64); 6] = [
+        ("", 1),
+        ("k", 1 << 10),
+        ("K", 1 << 10),
+        ("M", 1 << 20),
+        ("G", 1 << 30),
+        ("T", 1 << 40),
+    ];
+    scaled(text, &UNITS)
+        .filter(|size| *size >= 1024)
+        .ok_or_else(|| format!("{text:?} is not a size of at least 1k, such as 500M or 2G"))
 }
 
 /// Requests a second.
