@@ -7,6 +7,8 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::time::Duration;
 
+use bcm_core::progress::watched;
+
 use super::fleet::{
     Fleet, LAN_PREFIX, MOST, Node, NodeState, Provider, Record, Resources, USER, host_of,
     private_folder, remove_folder, write,
@@ -14,7 +16,7 @@ use super::fleet::{
 use super::image::{self, Format, Image, ImageSource};
 use super::multipass::Multipass;
 use super::qemu::{self, Qemu};
-use super::{VmContext, VmError, keys, power, program, watched};
+use super::{VmContext, VmError, keys, power, program};
 use crate::cloud_init::{FirstBoot, Interface};
 
 /// What is wanted of a fleet. What is left out is as it is already, or the default.

@@ -37,7 +37,7 @@ pub use ssh_config::ssh_config;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use bcm_core::progress::{Outcome, SharedProgress, Unit};
+use bcm_core::progress::SharedProgress;
 
 /// What all operations work with.
 #[derive(Clone)]
@@ -62,21 +62,3 @@ pub const BOOT_LIMIT: Duration = Duration::from_secs(10 * 60);
 
 /// How long a machine may take to shut down.
 pub const STOP_LIMIT: Duration = Duration::from_secs(3 * 60);
-
-/// Does `work`, called `name` for whoever watches.
-async fn watched<T>(
-    progress: &SharedProgress,
-    name: &str,
-    work: impl Future<Output = Result<T, VmError>>,
-) -> Result<T, VmError> {
-    let task = progress.started(name, Unit::Step, Some(1));
-    let result = work.await;
-    match &result {
-        Ok(_) => {
-            progress.advanced(task, 1, 0);
-            progress.finished(task, &Outcome::Done);
-        }
-        Err(error) => progress.finished(task, &Outcome::Failed(error.to_string())),
-    }
-    result
-}

@@ -3,13 +3,13 @@
 use std::fs;
 use std::path::Path;
 
-use bcm_core::progress::Level;
+use bcm_core::progress::{Level, watched};
 use futures_util::future::try_join_all;
 
 use super::fleet::{Fleet, MOST, Node, NodeState, Provider, host_of, remove_folder};
 use super::multipass::Multipass;
 use super::qemu::{self, Qemu};
-use super::{VmContext, VmError, keys, watched};
+use super::{VmContext, VmError, keys};
 
 /// Starts the machines of `cluster` that do not run, and waits until all have booted. Gives the hosts
 /// that did not run.

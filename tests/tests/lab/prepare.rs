@@ -125,13 +125,13 @@ fn what_was_cut_off_is_taken_back() -> Outcome {
     {
         let mut words = vec!["host", "prepare", "--user", "op", "--key", &key];
         words.extend(reach);
-        let mut running = Running::start(bcm::command(&words));
+        let running = Running::start(bcm::command(&words));
         thread::sleep(Duration::from_millis(wait));
         let ended = match round % 2 {
             0 => running.interrupt(),
             _ => running.kill(),
         };
-        eprintln!("after {wait} ms: {ended:?}");
+        eprintln!("after {wait} ms: exit {}", ended.code());
         // At once: the earlier run may still be at work there.
         let mut words = vec!["host", "prepare", "--undo"];
         words.extend(reach);

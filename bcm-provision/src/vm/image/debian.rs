@@ -7,10 +7,11 @@ use std::time::Duration;
 
 use bcm_core::digest::{blake2b_128_many, to_hex};
 use bcm_core::lock::FolderLock;
+use bcm_core::progress::watched;
 
 use super::super::fleet::{private_folder, remove_folder};
 use super::super::program::{self, Programs};
-use super::super::{VmContext, VmError, watched};
+use super::super::{VmContext, VmError};
 use super::{AptSources, Format, HostRelease, Image};
 
 /// The label of the root file system.
@@ -226,7 +227,7 @@ pub(super) async fn ensure(context: &VmContext) -> Result<Image, VmError> {
         })
         .await?;
         fs::rename(&building, &folder).map_err(VmError::io("rename", &building))?;
-        Ok(())
+        Ok::<_, VmError>(())
     };
     let what = format!(
         "building an image of Debian {} (once; some minutes)",

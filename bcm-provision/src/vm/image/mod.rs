@@ -9,13 +9,14 @@ use std::path::{Path, PathBuf};
 
 use bcm_core::digest::Sha256;
 use bcm_core::http::Url;
+use bcm_core::progress::watched;
 use serde::{Deserialize, Serialize};
 
 pub use apt::{AptSources, HostRelease};
 pub use debian::{DebianImage, LABEL};
 pub use format::{Format, ImageKind};
 
-use super::{VmContext, VmError, watched};
+use super::{VmContext, VmError};
 
 /// Where an image comes from.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -8,6 +8,7 @@ use std::path::Path;
 use std::process::Stdio;
 use std::time::Duration;
 
+use bcm_core::progress::watched;
 use serde::{Deserialize, Serialize};
 use tokio::io::AsyncReadExt;
 use tokio::process::Command;
@@ -15,7 +16,7 @@ use tokio::process::Command;
 use super::command::{probe_disk, probe_kernel};
 use crate::vm::fleet::{private_folder, write};
 use crate::vm::image::{Format, Image};
-use crate::vm::{VmContext, VmError, watched};
+use crate::vm::{VmContext, VmError};
 
 /// How a machine's processors are made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -69,7 +70,7 @@ pub(crate) async fn choose(
         (None, None) => false,
         (None, Some(image)) => {
             let works = watched(&context.progress, "trying whether KVM works", async {
-                Ok(works(qemu, image).await)
+                Ok::<_, VmError>(works(qemu, image).await)
             })
             .await?;
             private_folder(&context.cache)?;
