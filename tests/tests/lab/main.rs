@@ -4,6 +4,7 @@
 //! Elsewhere every test is listed as ignored with what it needs. With `BCM_LAB=required` they have
 //! to run, and fail where they cannot; with `BCM_LAB=off` they are ignored anyway.
 
+mod autoinstall;
 mod cleanup;
 mod client;
 mod cluster;
@@ -32,6 +33,7 @@ fn tests() -> Vec<Test> {
         machines::TESTS,
         ssh::TESTS,
         prepare::TESTS,
+        autoinstall::TESTS,
         onion::TESTS,
         cleanup::TESTS,
         cluster::TESTS,
