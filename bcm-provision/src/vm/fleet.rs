@@ -34,6 +34,11 @@ pub(crate) const MOST: u8 = 16;
 /// the same for all.
 const LAN: [u8; 3] = [10, 117, 98];
 
+/// A network for the bridge of an engine in a machine of QEMU's, beside that one. An engine that looks
+/// for one itself tries addresses until one does not answer, and behind user networking there are
+/// hosts on which all do.
+pub const BRIDGE_NETWORK: &str = "10.117.99.1/24";
+
 /// The length of its prefix.
 pub(crate) const LAN_PREFIX: u8 = 24;
 

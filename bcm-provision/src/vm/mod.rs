@@ -26,7 +26,7 @@ mod ssh_config;
 
 pub use create::{Wanted, create, plan};
 pub use error::VmError;
-pub use fleet::{Fleet, Node, NodeState, Provider, Resources, USER, host_of};
+pub use fleet::{BRIDGE_NETWORK, Fleet, Node, NodeState, Provider, Resources, USER, host_of};
 pub use image::{DebianImage, ImageSource};
 pub use multipass::{LaunchPlan, MultipassInfo};
 pub use power::{destroy, remove, start, stop};

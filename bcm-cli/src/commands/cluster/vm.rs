@@ -152,6 +152,9 @@ fn name_members(spec: &mut ClusterSpec, fleet: Option<&Fleet>, nodes: &[Node]) {
         ..MemberSpec::new(&node.host)
     };
     spec.members = nodes.iter().map(member).collect();
+    if !multipass && spec.network.ipv4 == "auto" {
+        spec.network.ipv4 = vm::BRIDGE_NETWORK.to_owned();
+    }
 }
 
 /// What `stop` and `start` answer.
