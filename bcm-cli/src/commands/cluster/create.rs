@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::status::survives;
 use super::vm::Machines;
-use super::{Chosen, ask, keep_log, with_log};
+use super::{Chosen, ask, keep_log, vm, with_log};
 use crate::args::cluster::{AddCommand, Driver, SpecArgs};
 use crate::commands::Context;
 use crate::connect::Reach;
@@ -94,6 +94,7 @@ pub(super) async fn run(
     };
     check_without_members(&spec)?;
     let steps = machines.plan(context, &spec).await?;
+    let started = steps.iter().any(|step| step.starts_with("start "));
     let mode = match mode {
         Mode::DryRun if !steps.is_empty() => {
             context.printer.show(&Created {
@@ -120,6 +121,13 @@ pub(super) async fn run(
         Mode::Confirm | Mode::Apply => {
             keep_log(context, "create");
             machines.make(context, &mut spec, &cancel).await?;
+            // Engines of machines that were there come up after their SSH.
+            if started {
+                let settled = cancel.run_until_cancelled(vm::settle(context, &spec.name));
+                let interrupted =
+                    || Failure::interrupted("interrupted").with_hint("the same command goes on");
+                settled.await.ok_or_else(interrupted)??;
+            }
         }
     }
     make(context, "create", &spec, &reach, mode, &cancel).await

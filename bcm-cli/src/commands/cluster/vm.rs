@@ -2,15 +2,15 @@
 
 use std::io::{self, Write};
 use std::net::IpAddr;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use bcm_lxd::cluster::{ClusterSpec, Destroyed, DriverChoice, MemberSpec};
+use bcm_lxd::cluster::{ClusterSpec, Destroyed, DriverChoice, MemberSpec, health};
 use bcm_provision::vm::{self, Fleet, Node, Provider, VmContext, VmError, Wanted, host_of};
 use serde::Serialize;
 use tokio_util::sync::CancellationToken;
 
-use super::{keep_log, registry};
-use crate::args::cluster::PowerCommand;
+use super::{Chosen, as_text, keep_log, registry};
+use crate::args::cluster::{PowerCommand, ReachArgs};
 use crate::args::vm::VmArgs;
 use crate::commands::Context;
 use crate::diagnostics::Failure;
@@ -221,16 +221,53 @@ pub(super) async fn power(
             false => vm::stop(&library, &name).await,
         }
     };
+    let interrupted = || Failure::interrupted("interrupted").with_hint("the same command goes on");
     let machines = cancel.run_until_cancelled(work).await;
     vms::refresh(environment).map_err(failure)?;
-    let machines = machines
-        .ok_or_else(|| Failure::interrupted("interrupted").with_hint("the same command goes on"))?;
+    let machines = machines.ok_or_else(interrupted)?;
+    if on && machines.is_ok() {
+        let settled = cancel.run_until_cancelled(settle(context, &name)).await;
+        settled.ok_or_else(interrupted)??;
+    }
     context.printer.show(&Power {
         cluster: name,
         machines: machines.map_err(failure)?,
         done: if on { "started" } else { "stopped" },
     })?;
     Ok(ExitCode::Done)
+}
+
+/// How long engines may take once their machines have booted: minutes, where those are emulated.
+const ENGINES: Duration = Duration::from_secs(5 * 60);
+
+/// Waits until the cluster `name`, whose machines were just started, is well again: engines come up
+/// after the machines' SSH. One that is not known was never made so far.
+pub(super) async fn settle(context: &Context, name: &str) -> Result<(), Failure> {
+    let reach = ReachArgs {
+        cluster: Some(name.to_owned()),
+        ..ReachArgs::default()
+    };
+    if !registry(context)?.clusters().contains_key(name) {
+        return Ok(());
+    }
+    let chosen = Chosen::new(context, &reach)?;
+    context.reporter.say("waiting for the engines");
+    let begin = Instant::now();
+    loop {
+        let machines = as_text(chosen.machines(context).await);
+        let health = health(&machines, chosen.known.engine, Duration::from_secs(60)).await;
+        if health.healthy {
+            return Ok(());
+        }
+        if begin.elapsed() > ENGINES {
+            context.reporter.warn(&format!(
+                "the cluster is not well {} s after its machines booted; `bcm cluster status` shows how it is",
+                begin.elapsed().as_secs()
+            ));
+            return Ok(());
+        }
+        tokio::time::sleep(Duration::from_secs(3)).await;
+    }
 }
 
 /// The machines of `name` that are known not to run.
