@@ -56,8 +56,8 @@ pub(crate) async fn run(
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
-        .process_group(0)
-        .kill_on_drop(true);
+        // Not killed when this is dropped: it may have to clean up.
+        .process_group(0);
     change(&mut command);
     let mut child = command.spawn().map_err(failed)?;
     let mut group = Group(child.id());

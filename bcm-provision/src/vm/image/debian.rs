@@ -191,6 +191,10 @@ pub(super) async fn ensure(context: &VmContext) -> Result<Image, VmError> {
     }
     let root = rustix::process::geteuid().is_root();
     let (mmdebstrap, sh, fakeroot) = tools(&context.programs, root)?;
+    let own_mounts = context.programs.find("unshare").ok_or(VmError::Missing {
+        what: "building an image from Debian's packages",
+        packages: vec!["util-linux"],
+    })?;
     private_folder(&context.cache)?;
     let _lock =
         FolderLock::acquire(&context.cache.join(format!("{name}.lock"))).map_err(VmError::Busy)?;
@@ -203,8 +207,17 @@ pub(super) async fn ensure(context: &VmContext) -> Result<Image, VmError> {
         // As root, mmdebstrap's own files are here, too; otherwise another user of its own making has
         // to reach them.
         let temporary = building.clone();
-        let arguments = recipe.arguments(&archive);
-        program::run(&mmdebstrap, &arguments, b"", LIMIT, |command| {
+        let mut arguments = recipe.arguments(&archive);
+        let mut runner = mmdebstrap;
+        if root {
+            // What it mounts is in a namespace of its own, and goes with its last process: a build that
+            // is killed leaves nothing of this machine's below a folder that is removed later.
+            arguments.insert(0, runner.to_string_lossy().into_owned());
+            let unshare = ["--mount", "--propagation", "private", "--"];
+            arguments.splice(0..0, unshare.map(str::to_owned));
+            runner = own_mounts.clone();
+        }
+        program::run(&runner, &arguments, b"", LIMIT, |command| {
             if root {
                 command.env("TMPDIR", temporary);
             }
