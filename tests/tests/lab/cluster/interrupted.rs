@@ -60,7 +60,7 @@ pub(super) fn at_every_phase() -> Outcome {
         } else {
             // In the middle of it; packages take longer to install than everything else.
             thread::sleep(Duration::from_millis(if phase == 1 { 4000 } else { 300 }));
-            let said = lose_connections(&mut running, phase)?;
+            let said = lose_connections(running, phase)?;
             // A quick phase is over by then, and it is the one after it that was cut off: a member
             // goes on joining by itself, so this may be the only time that it is seen.
             let mut later = (phase + 1..PHASES.len()).rev();
@@ -137,17 +137,14 @@ fn finished(said: &str, name: &str) -> bool {
 
 /// Kills the ssh processes of a bcm. It has to notice, and to say what to do. Gives back all that it
 /// said.
-fn lose_connections(running: &mut Running, phase: usize) -> Result<String, Failed> {
+fn lose_connections(running: Running, phase: usize) -> Result<String, Failed> {
     for id in connections(running.id(), "")? {
         // It may have ended by itself.
         let _ = Command::new("kill").args(["-9", &id]).status()?;
     }
-    let begin = Instant::now();
-    while running.is_running() {
-        assert!(begin.elapsed() < LIMIT, "it hangs: {}", running.said());
-        thread::sleep(Duration::from_millis(20));
-    }
-    let said = running.said();
+    // Only then is all of it read.
+    let ended = running.finish(LIMIT);
+    let said = format!("{}\n{}", ended.stdout, ended.stderr);
     // What had nothing more to ask for is done.
     let done = said.contains(DONE);
     let (starting, told) = (phase == 0, said.contains("same command"));
