@@ -297,8 +297,14 @@ pub(crate) fn private_folder(path: &Path) -> Result<(), VmError> {
         .map_err(VmError::io("make the folder", path))
 }
 
-/// Removes a folder with all that is in it, where it is there.
+/// Removes a folder with all that is in it, where it is there; never what is mounted below it, which is
+/// somebody else's.
 pub(crate) fn remove_folder(path: &Path) -> Result<(), VmError> {
+    let mounts = fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
+    if let Some(mounted) = mounted_below(path, &mounts) {
+        let why = io::Error::other(format!("{mounted} is mounted there; unmount it first"));
+        return Err(VmError::io("remove", path)(why));
+    }
     match fs::remove_dir_all(path) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => {
             Err(VmError::io("remove", path)(error))
@@ -307,9 +313,28 @@ pub(crate) fn remove_folder(path: &Path) -> Result<(), VmError> {
     }
 }
 
+/// A mount point below `path`, out of the text of `mountinfo`, proc_pid_mountinfo(5), where a space is `\040`.
+fn mounted_below<'a>(path: &Path, mounts: &'a str) -> Option<&'a str> {
+    let below = format!("{}/", path.to_string_lossy().replace(' ', "\\040"));
+    let mut points = mounts.lines().filter_map(|line| line.split(' ').nth(4));
+    points.find(|point| point.starts_with(&below))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_mounted_is_not_removed() {
+        let mounts =
+            "36 35 98:0 / /a\\040b/proc rw - proc proc rw\n37 1 0:5 / /c rw - tmpfs x rw\n";
+        let found = mounted_below(Path::new("/a b"), mounts);
+        assert_eq!(found, Some("/a\\040b/proc"));
+        for free in ["/a", "/c", "/a b/proc", "/a b/proc/x"] {
+            assert_eq!(mounted_below(Path::new(free), mounts), None, "{free}");
+        }
+        assert!(fs::read_to_string("/proc/self/mountinfo").is_ok());
+    }
 
     pub(crate) fn node(number: u8) -> Node {
         Node {

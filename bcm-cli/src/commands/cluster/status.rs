@@ -80,7 +80,8 @@ impl Show for Status {
         } else if !health.quorum {
             writeln!(
                 out,
-                "! `bcm cluster recover` lets the survivor with the newest database go on alone"
+                "! engines take some minutes after a start; where members are lost for good, `bcm cluster \
+                 recover` lets the survivor with the newest database go on alone"
             )?;
         }
         Ok(())
