@@ -82,7 +82,7 @@ pub struct BlockDevice {
     pub kind: String,
     /// Bytes.
     pub size: u64,
-    /// The file system or other content on it; empty where there is none.
+    /// The file system or other content on it, such as partitions; empty where there is none.
     pub content: String,
     /// Where it is mounted; empty where it is not.
     pub mountpoint: String,

@@ -24,7 +24,7 @@ grep -E '^(MemTotal|MemAvailable):' /proc/meminfo
 section disk-free
 df -B1 --output=avail /var/lib 2>/dev/null | tail -n 1
 section block-devices
-lsblk -b -P -o PATH,TYPE,SIZE,FSTYPE,MOUNTPOINT 2>/dev/null
+lsblk -b -P -o PATH,TYPE,SIZE,FSTYPE,MOUNTPOINT,PKNAME,PTTYPE 2>/dev/null
 section addresses
 ip -o addr show 2>/dev/null
 section interfaces

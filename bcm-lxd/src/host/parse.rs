@@ -67,7 +67,7 @@ pub fn parse_facts(output: &str) -> Result<HostFacts, FactsError> {
         memory_total: meminfo(&lines("memory"), "MemTotal:"),
         memory_available: meminfo(&lines("memory"), "MemAvailable:"),
         disk_free: number("disk-free")? as u64,
-        block_devices: lines("block-devices").iter().map(|l| device(l)).collect(),
+        block_devices: devices(&lines("block-devices")),
         clock: number("clock")?,
         addresses: lines("addresses")
             .iter()
@@ -155,22 +155,40 @@ fn meminfo(lines: &[&str], name: &str) -> u64 {
         * 1024
 }
 
-/// `lsblk -P`: `PATH="/dev/sda" TYPE="disk" …`.
-fn device(line: &str) -> BlockDevice {
-    let value = |name: &str| {
-        let start = format!("{name}=\"");
-        line.split_once(start.as_str())
+/// `lsblk -P`, a device a line: `PATH="/dev/sda" TYPE="disk" … PTTYPE="gpt"`. The table of a partition is that of
+/// its disk.
+fn devices(lines: &[&str]) -> Vec<BlockDevice> {
+    let value = |line: &str, name: &str| {
+        let start = format!(" {name}=\"");
+        format!(" {line}")
+            .split_once(start.as_str())
             .and_then(|(_, rest)| rest.split('"').next())
             .unwrap_or_default()
             .to_owned()
     };
-    BlockDevice {
-        path: value("PATH"),
-        kind: value("TYPE"),
-        size: value("SIZE").parse().unwrap_or(0),
-        content: value("FSTYPE"),
-        mountpoint: value("MOUNTPOINT"),
-    }
+    let parents: Vec<String> = lines.iter().map(|line| value(line, "PKNAME")).collect();
+    lines
+        .iter()
+        .map(|line| {
+            let (path, kind) = (value(line, "PATH"), value(line, "TYPE"));
+            let table = value(line, "PTTYPE");
+            let name = path.rsplit('/').next().unwrap_or_default();
+            let content = match value(line, "FSTYPE") {
+                content if !content.is_empty() => content,
+                _ if kind != "part" && !table.is_empty() => format!("{table} partition table"),
+                // What the kernel sees, whether or not anybody looked for a table.
+                _ if parents.iter().any(|parent| parent == name) => "other devices".to_owned(),
+                nothing => nothing,
+            };
+            BlockDevice {
+                size: value(line, "SIZE").parse().unwrap_or(0),
+                mountpoint: value(line, "MOUNTPOINT"),
+                path,
+                kind,
+                content,
+            }
+        })
+        .collect()
 }
 
 /// `ip -o addr`: `2: eth0    inet 10.0.0.2/24 brd … scope global …`.
@@ -271,6 +289,35 @@ mod tests {
         assert_eq!(facts.sudo, SudoState::Passwordless);
         assert!(facts.engine_is_ours());
         assert!((facts.clock - 1_763_773_000.25).abs() < 1e-3);
+    }
+
+    #[test]
+    fn a_disk_with_partitions_is_not_an_empty_one() {
+        // What lsblk 2.41 says of a machine that Debian's installer made, and of one whose tables nobody read.
+        let facts = BOOKWORM.replace(
+            "PATH=\"/dev/vda\" TYPE=\"disk\" SIZE=\"1000\" FSTYPE=\"\" MOUNTPOINT=\"\"\n",
+            "PATH=\"/dev/vda\" TYPE=\"disk\" SIZE=\"9\" FSTYPE=\"\" MOUNTPOINT=\"\" PKNAME=\"\" PTTYPE=\"gpt\"\n\
+             PATH=\"/dev/vda1\" TYPE=\"part\" SIZE=\"1\" FSTYPE=\"\" MOUNTPOINT=\"\" PKNAME=\"vda\" PTTYPE=\"gpt\"\n\
+             PATH=\"/dev/vda2\" TYPE=\"part\" SIZE=\"8\" FSTYPE=\"btrfs\" MOUNTPOINT=\"/\" PKNAME=\"vda\" PTTYPE=\"gpt\"\n\
+             PATH=\"/dev/vdb\" TYPE=\"disk\" SIZE=\"9\" FSTYPE=\"\" MOUNTPOINT=\"\" PKNAME=\"\" PTTYPE=\"\"\n\
+             PATH=\"/dev/vdc\" TYPE=\"disk\" SIZE=\"9\" FSTYPE=\"\" MOUNTPOINT=\"\" PKNAME=\"\" PTTYPE=\"\"\n\
+             PATH=\"/dev/vdc1\" TYPE=\"part\" SIZE=\"9\" FSTYPE=\"\" MOUNTPOINT=\"\" PKNAME=\"vdc\" PTTYPE=\"\"\n",
+        );
+        let facts = parse_facts(&facts).unwrap();
+        let content: Vec<_> = facts
+            .block_devices
+            .iter()
+            .map(|device| (device.path.as_str(), device.content.as_str()))
+            .collect();
+        let expected = [
+            ("/dev/vda", "gpt partition table"),
+            ("/dev/vda1", ""),
+            ("/dev/vda2", "btrfs"),
+            ("/dev/vdb", ""),
+            ("/dev/vdc", "other devices"),
+            ("/dev/vdc1", ""),
+        ];
+        assert_eq!(content, expected);
     }
 
     #[test]
