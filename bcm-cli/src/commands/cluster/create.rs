@@ -59,7 +59,9 @@ impl Show for Created<'_> {
             out,
             "cluster {} ({}): {n} changes; {}, {survives}",
             self.cluster,
-            self.engine.map_or("", bcm_lxd::Flavour::as_str),
+            self.engine
+                .map(|engine| engine.to_string())
+                .unwrap_or_default(),
             if self.healthy == Some(true) {
                 "healthy"
             } else {
