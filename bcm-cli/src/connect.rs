@@ -160,18 +160,13 @@ impl Reach {
         };
         let environment = context.settings.environment();
         if let Some(fleet) = vms::fleet_of(environment, destination.host()) {
-            if vms::is_stopped(environment, &fleet, destination.host()).await {
+            let stopped = vms::stopped(environment, &fleet).await;
+            if stopped.iter().any(|host| host == destination.host()) {
                 let host = host.to_owned();
                 return Err(ReachError::Stopped { host });
             }
             let config = vms::config_file(environment, self.config.as_deref())?;
-            let limit = self.limit.unwrap_or(VM_LIMIT);
-            let options = self.options.clone().ssh_config(config);
-            return Ok(Way {
-                options: options.connect_deadline(limit),
-                limit: limit + Duration::from_secs(5),
-                onion: false,
-            });
+            return Ok(self.by(config, VM_LIMIT, false));
         }
         let onions = match Onions::load(&environment.state_folder()) {
             Ok(onions) => onions,
@@ -196,16 +191,18 @@ impl Reach {
                 source,
             })?;
         let config = onions::config_file(environment, &onions, self.config.as_deref())?;
-        let limit = self.limit.unwrap_or(ONION_LIMIT);
-        Ok(Way {
-            options: self
-                .options
-                .clone()
-                .ssh_config(config)
-                .connect_deadline(limit),
+        Ok(self.by(config, ONION_LIMIT, true))
+    }
+
+    /// By a configuration of BCM's own, which takes `usual` at most unless another limit was given.
+    fn by(&self, config: PathBuf, usual: Duration, onion: bool) -> Way {
+        let limit = self.limit.unwrap_or(usual);
+        let options = self.options.clone().ssh_config(config);
+        Way {
+            options: options.connect_deadline(limit),
             limit: limit + Duration::from_secs(5),
-            onion: true,
-        })
+            onion,
+        }
     }
 }
 

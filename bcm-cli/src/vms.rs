@@ -50,17 +50,17 @@ pub(crate) fn fleet_of(environment: &Environment, host: &str) -> Option<Fleet> {
     there.then_some(fleet)
 }
 
-/// Whether `host` is one of them and is known not to run. Multipass is not asked: it takes its time.
-pub(crate) async fn is_stopped(environment: &Environment, fleet: &Fleet, host: &str) -> bool {
+/// Those of them that are known not to run. Multipass is not asked: it takes its time.
+pub(crate) async fn stopped(environment: &Environment, fleet: &Fleet) -> Vec<String> {
     if !matches!(fleet.provider(), Ok(Some(Provider::Qemu))) {
-        return false;
+        return Vec::new();
     }
     let states = fleet.states(&context(environment, progress::none())).await;
-    states.is_ok_and(|states| {
-        states
-            .iter()
-            .any(|(node, state)| node.host == host && *state == NodeState::Stopped)
-    })
+    let states = states.unwrap_or_default().into_iter();
+    states
+        .filter(|(_, state)| *state == NodeState::Stopped)
+        .map(|(node, _)| node.host)
+        .collect()
 }
 
 /// The file for `ssh -F` with which they have names, written where it is not so already; one for each

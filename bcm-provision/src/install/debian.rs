@@ -28,20 +28,15 @@ pub(super) fn media(install: &Installation) -> Result<Media, InstallError> {
     over_network.push(format!("url=http://SERVER/{FILE}"));
     over_network.extend(early(install));
     let parameters = parameters.join(" ");
-    let file = |name, about, content| MediaFile {
-        name,
-        about,
-        content,
-    };
     Ok(Media {
         files: vec![
-            file(FILE, "the answers", answers),
-            file(
+            MediaFile::new(FILE, "the answers", answers),
+            MediaFile::new(
                 "preseed.gz",
                 "the answers as a second initial RAM file system",
                 overlay,
             ),
-            file("seed.img", "a volume PRESEED with both", seed),
+            MediaFile::new("seed.img", "a volume PRESEED with both", seed),
         ],
         ways: vec![
             Way::new(

@@ -165,6 +165,16 @@ pub struct MediaFile {
     pub content: Vec<u8>,
 }
 
+impl MediaFile {
+    fn new(name: &'static str, about: &'static str, content: Vec<u8>) -> Self {
+        Self {
+            name,
+            about,
+            content,
+        }
+    }
+}
+
 impl Installation {
     /// With the defaults.
     #[must_use]

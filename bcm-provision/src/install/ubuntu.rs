@@ -19,16 +19,11 @@ pub(super) fn media(install: &Installation) -> Result<Media, InstallError> {
     let meta_data = format!("instance-id: install-{host}\nlocal-hostname: {host}\n").into_bytes();
     let volume = [("user-data", &user_data[..]), ("meta-data", &meta_data[..])];
     let seed = seed::volume(seed::NOCLOUD, &volume)?;
-    let file = |name, about, content| MediaFile {
-        name,
-        about,
-        content,
-    };
     Ok(Media {
         files: vec![
-            file("user-data", "the answers", user_data),
-            file("meta-data", "the machine's name, for cloud-init", meta_data),
-            file("seed.img", "a volume CIDATA with both", seed),
+            MediaFile::new("user-data", "the answers", user_data),
+            MediaFile::new("meta-data", "the machine's name, for cloud-init", meta_data),
+            MediaFile::new("seed.img", "a volume CIDATA with both", seed),
         ],
         kernel_parameters: PARAMETER.to_owned(),
         ways: vec![

@@ -62,7 +62,7 @@ pub async fn create(
         provider,
         resources,
     };
-    match provider {
+    let found = match provider {
         Provider::Multipass => {
             let multipass =
                 Multipass::find(&context.programs).ok_or_else(|| no_provider(context))?;
@@ -74,6 +74,7 @@ pub async fn create(
                 let launching = launch(context, &fleet, &multipass, &mut node, wanted);
                 watched(&context.progress, &format!("launching {host}"), launching).await?;
             }
+            None
         }
         Provider::Qemu => {
             let qemu = Qemu::find(&context.programs).await?;
@@ -89,7 +90,7 @@ pub async fn create(
                     )));
                 }
                 // So that the answer is there for all that starts.
-                qemu::choose(context, &qemu.program, Some(&image)).await?;
+                qemu::choose(context, &qemu.program, &image).await?;
                 private_folder(fleet.folder())?;
                 fleet.save(&record)?;
                 for number in missing {
@@ -100,9 +101,10 @@ pub async fn create(
                     watched(&context.progress, &name, making).await?;
                 }
             }
+            Some(qemu)
         }
-    }
-    power::start_all(context, &fleet).await
+    };
+    power::start_all(context, &fleet, found).await
 }
 
 /// What [`create`] would do, in words.

@@ -20,7 +20,7 @@ pub async fn start(context: &VmContext, cluster: &str) -> Result<Vec<String>, Vm
     let fleet = there(context, cluster)?;
     let _lock = fleet.lock()?;
     let states = fleet.states(context).await?;
-    start_all(context, &fleet).await?;
+    start_all(context, &fleet, None).await?;
     Ok(states
         .into_iter()
         .filter(|(_, state)| *state == NodeState::Stopped)
@@ -46,8 +46,12 @@ fn multipass_of(context: &VmContext) -> Result<Multipass, VmError> {
     })
 }
 
-/// [`start`] for whoever has the lock.
-pub(crate) async fn start_all(context: &VmContext, fleet: &Fleet) -> Result<Vec<Node>, VmError> {
+/// [`start`] for whoever has the lock, and may have `found` QEMU already.
+pub(crate) async fn start_all(
+    context: &VmContext,
+    fleet: &Fleet,
+    found: Option<Qemu>,
+) -> Result<Vec<Node>, VmError> {
     let mut nodes = fleet.nodes()?;
     write_known_hosts(fleet, &nodes)?;
     if fleet.provider()? == Some(Provider::Multipass) {
@@ -71,13 +75,16 @@ pub(crate) async fn start_all(context: &VmContext, fleet: &Fleet) -> Result<Vec<
         let folder = fleet.node_folder(node);
         Some(qemu::of_node(&folder, boot.format, boot.kernel))
     });
-    let found = Qemu::find(&context.programs).await?;
+    let found = match found {
+        Some(found) => Some(found),
+        None => Qemu::find(&context.programs).await?,
+    };
     let found = found.ok_or_else(|| VmError::NoProvider {
         missing: "these machines need QEMU, which is not there any more".to_owned(),
         install: "install it: apt-get install qemu-system-x86".to_owned(),
     })?;
     let (accel, warning) = match &image {
-        Some(image) => qemu::choose(context, &found.program, Some(image)).await?,
+        Some(image) => qemu::choose(context, &found.program, image).await?,
         // All of them run.
         None => (qemu::Accel::Tcg, None),
     };

@@ -276,13 +276,9 @@ pub(super) async fn stopped(context: &Context, name: &str, hosts: &[String]) -> 
     let Some(fleet) = vms::fleet(environment, name) else {
         return Vec::new();
     };
-    let mut stopped = Vec::new();
-    for host in hosts {
-        if vms::is_stopped(environment, &fleet, host).await {
-            stopped.push(host.clone());
-        }
-    }
-    stopped
+    let stopped = vms::stopped(environment, &fleet).await;
+    let hosts = hosts.iter().filter(|host| stopped.contains(host));
+    hosts.cloned().collect()
 }
 
 /// The cluster whose virtual machines are to be taken away, where it is one: also one that never

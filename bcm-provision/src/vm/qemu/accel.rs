@@ -44,7 +44,7 @@ struct Answer {
 pub(crate) async fn choose(
     context: &VmContext,
     qemu: &Path,
-    image: Option<&Image>,
+    image: &Image,
 ) -> Result<(Accel, Option<String>), VmError> {
     let kvm = Path::new("/dev/kvm");
     let slow = "the machines are emulated in software, which is many times slower";
@@ -64,11 +64,9 @@ pub(crate) async fn choose(
         .ok()
         .and_then(|text| serde_json::from_slice::<Answer>(&text).ok())
         .filter(|answer| answer.boot == boot && !boot.is_empty());
-    let works = match (kept, image) {
-        (Some(answer), _) => answer.works,
-        // Nothing to try it with: what is slow works in any case.
-        (None, None) => false,
-        (None, Some(image)) => {
+    let works = match kept {
+        Some(answer) => answer.works,
+        None => {
             let works = watched(&context.progress, "trying whether KVM works", async {
                 Ok::<_, VmError>(works(qemu, image).await)
             })

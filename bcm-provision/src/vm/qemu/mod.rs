@@ -133,13 +133,18 @@ pub(crate) async fn start(
         match ready(child, &folder, &node.host, &log).await {
             Ok(mut qmp) => return go_on(&mut qmp, node).await,
             // Somebody took the port in between.
-            Err(VmError::Died { said, .. }) if said.contains("hostfwd") && turn < PORTS => {}
-            Err(VmError::Died { said, .. }) if said.contains("host forwarding") && turn < PORTS => {
-            }
+            Err(VmError::Died { said, .. }) if turn < PORTS && is_of_the_port(&said) => {}
             Err(error) => return Err(error),
         }
     }
     Ok(())
+}
+
+/// Whether QEMU says that it could not forward the port.
+fn is_of_the_port(said: &str) -> bool {
+    ["hostfwd", "host forwarding"]
+        .iter()
+        .any(|words| said.contains(words))
 }
 
 /// Waits until QEMU, just started, takes commands.

@@ -12,10 +12,15 @@ use tokio::process::{Child, Command};
 use crate::vm::VmError;
 use crate::vm::program::tail;
 
+/// The ids of all processes.
+fn processes() -> impl Iterator<Item = i32> {
+    let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
+    entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok())
+}
+
 /// The process of the machine `uuid`.
 pub(crate) fn find(uuid: &str) -> Option<Pid> {
-    let ids = fs::read_dir("/proc").ok()?.flatten();
-    ids.filter_map(|entry| entry.file_name().to_str()?.parse::<i32>().ok())
+    processes()
         .find(|id| {
             // Another user's are not readable, or not of interest; one that is over has none.
             fs::read(format!("/proc/{id}/cmdline")).is_ok_and(|line| is_of(&line, uuid))
@@ -28,11 +33,7 @@ pub(crate) fn in_folder(fleet: &Path) -> Vec<Pid> {
     let Ok(fleet) = fleet.canonicalize() else {
         return Vec::new();
     };
-    let Ok(ids) = fs::read_dir("/proc") else {
-        return Vec::new();
-    };
-    ids.flatten()
-        .filter_map(|entry| entry.file_name().to_str()?.parse::<i32>().ok())
+    processes()
         .filter(|id| {
             let link = |name: &str| fs::read_link(format!("/proc/{id}/{name}"));
             let is_qemu = link("exe").is_ok_and(|exe| exe.to_string_lossy().contains("qemu"));
