@@ -20,6 +20,7 @@ mod registry;
 mod reporter;
 mod run_log;
 mod settings;
+mod ssh_config;
 mod vms;
 
 use std::io::Write;

@@ -6,13 +6,13 @@
 use std::path::{Path, PathBuf};
 
 use bcm_core::atomic_file;
-use bcm_core::digest::{blake2b_128, to_hex};
 use bcm_core::progress::{self, SharedProgress};
 use bcm_provision::vm::{
-    BOOT_LIMIT, Fleet, NodeState, Programs, Provider, STOP_LIMIT, VmContext, VmError, ssh_config,
+    BOOT_LIMIT, Fleet, NodeState, Programs, Provider, STOP_LIMIT, VmContext, VmError, ssh_hosts,
 };
 
 use crate::environment::Environment;
+use crate::ssh_config;
 
 /// What the library works with.
 pub(crate) fn context(environment: &Environment, progress: SharedProgress) -> VmContext {
@@ -69,15 +69,8 @@ pub(crate) fn config_file(
     environment: &Environment,
     after: Option<&Path>,
 ) -> Result<PathBuf, VmError> {
-    let text = ssh_config(&fleets(environment)?, after)?;
-    let name = match after {
-        Some(path) => {
-            let of = blake2b_128(path.as_os_str().as_encoded_bytes());
-            format!("ssh_config.{}", to_hex(&of))
-        }
-        None => "ssh_config".to_owned(),
-    };
-    let path = folder(environment).join(name);
+    let text = ssh_config::text(&ssh_hosts(&fleets(environment)?), after);
+    let path = folder(environment).join(ssh_config::file_name(after));
     if std::fs::read(&path).ok().as_deref() != Some(text.as_bytes()) {
         atomic_file::write(&path, text.as_bytes(), 0o600)?;
     }

@@ -32,7 +32,7 @@ pub use multipass::{LaunchPlan, MultipassInfo};
 pub use power::{destroy, remove, start, stop};
 pub use program::Programs;
 pub use qemu::{Accel, QemuMachine, QemuSwitch};
-pub use ssh_config::ssh_config;
+pub use ssh_config::ssh_hosts;
 
 use std::path::PathBuf;
 use std::time::Duration;
