@@ -13,6 +13,7 @@ mod man;
 pub(crate) mod serving;
 mod ssh;
 mod stack;
+mod written;
 
 use crate::args::choices::Output;
 use crate::args::global::GlobalArgs;

@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 
-use bcm_core::folder_files::{self, Change, FolderFile, WriteError};
+use bcm_core::folder_files::{self, Change, FolderFile};
 use bcm_provision::install::{Fixed, Installation, InvalidNetwork, Media, System, Way};
 use bcm_provision::password::{InvalidHash, PasswordHash};
 use serde::Serialize;
@@ -13,9 +13,10 @@ use zeroize::Zeroizing;
 use super::keys::keys;
 use crate::args::autoinstall::AutoinstallCommand;
 use crate::commands::Context;
+use crate::commands::written::{self, Written};
 use crate::diagnostics::Failure;
 use crate::exit_code::ExitCode;
-use crate::printer::{Show, table};
+use crate::printer::Show;
 
 /// More than the longest hash.
 const LONGEST: u64 = 1024;
@@ -38,13 +39,6 @@ struct Answer {
     ways: Vec<Way>,
     /// How the machine is looked at when it is there.
     check: String,
-}
-
-#[derive(Debug, Serialize)]
-struct Written {
-    name: &'static str,
-    about: &'static str,
-    change: Change,
 }
 
 /// The hash cannot be had.
@@ -88,8 +82,8 @@ pub(super) fn run(context: &Context, args: &AutoinstallCommand) -> Result<ExitCo
         hostname: install.hostname.to_string(),
         files: files
             .map(|(file, change)| Written {
-                name: file.name,
-                about: file.about,
+                name: file.name.to_owned(),
+                about: file.about.to_owned(),
                 change,
             })
             .collect(),
@@ -118,12 +112,7 @@ fn write(dir: &Path, media: &Media, args: &AutoinstallCommand) -> Result<Vec<Cha
         true => folder_files::plan(dir, &files),
         false => folder_files::write(dir, &files, args.replace),
     };
-    changes.map_err(|error| match error {
-        error @ WriteError::Different { .. } => {
-            Failure::new(error).with_hint("--replace overwrites them; another --out keeps them")
-        }
-        error => Failure::new(error),
-    })
+    changes.map_err(written::failure)
 }
 
 fn installation(context: &Context, args: &AutoinstallCommand) -> Result<Installation, Failure> {
@@ -175,15 +164,7 @@ fn password_hash(context: &Context, file: &Path) -> Result<PasswordHash, HashErr
 
 impl Show for Answer {
     fn text(&self, out: &mut dyn Write) -> io::Result<()> {
-        let row = |file: &Written| {
-            let change = match file.change {
-                Change::Created => "created",
-                Change::Unchanged => "unchanged",
-                Change::Replaced => "replaced",
-            };
-            [file.name, change, file.about].map(str::to_owned).to_vec()
-        };
-        table(out, &self.files.iter().map(row).collect::<Vec<_>>())?;
+        written::show(out, &self.files)?;
         if self.dry_run {
             return writeln!(out, "nothing was written to {}", self.dir.display());
         }

@@ -5,15 +5,16 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use bcm_stack::render::{
-    BaseImage, Change, RenderOptions, RenderedFile, WriteError, compose, plan, systemd, write,
+    BaseImage, Change, RenderOptions, RenderedFile, compose, plan, systemd, write,
 };
 use serde::Serialize;
 
 use crate::args::stack::{ComposeCommand, RenderArgs, RenderCommand, SystemdCommand};
 use crate::commands::Context;
+use crate::commands::written::{self, Written};
 use crate::diagnostics::Failure;
 use crate::exit_code::ExitCode;
-use crate::printer::{Show, table};
+use crate::printer::Show;
 use crate::settings::stack::{CertificatesError, domain, tls, uses_files, variables};
 
 /// Where the project for Docker Compose has given certificates, in Caddy's container.
@@ -72,28 +73,9 @@ struct Rendered {
     files: Vec<Written>,
 }
 
-#[derive(Debug, Serialize)]
-struct Written {
-    name: String,
-    about: String,
-    change: Change,
-}
-
 impl Show for Rendered {
     fn text(&self, out: &mut dyn Write) -> io::Result<()> {
-        let change = |file: &Written| match file.change {
-            Change::Created => "created",
-            Change::Unchanged => "unchanged",
-            Change::Replaced => "replaced",
-        };
-        let row = |file: &Written| {
-            vec![
-                file.name.clone(),
-                change(file).to_owned(),
-                file.about.clone(),
-            ]
-        };
-        table(out, &self.files.iter().map(row).collect::<Vec<_>>())?;
+        written::show(out, &self.files)?;
         let dir = self.dir.display();
         match self.dry_run {
             true => writeln!(out, "nothing was written to {dir}"),
@@ -114,12 +96,7 @@ fn finish(
         true => plan(dir, files),
         false => write(dir, files, args.replace),
     };
-    let changes = changes.map_err(|error| match error {
-        error @ WriteError::Different { .. } => {
-            Failure::new(error).with_hint("--replace overwrites them; another --out keeps them")
-        }
-        error => Failure::new(error),
-    })?;
+    let changes = changes.map_err(written::failure)?;
     let mut written: Vec<Written> = files
         .iter()
         .zip(changes)
