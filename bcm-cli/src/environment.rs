@@ -23,6 +23,14 @@ pub(crate) struct Environment {
     pub(crate) root: bool,
 }
 
+/// The user's own public keys that are in `folder`, a `.ssh`, the best kind first.
+pub(crate) fn public_keys(folder: &Path) -> impl Iterator<Item = PathBuf> {
+    ["id_ed25519.pub", "id_ecdsa.pub", "id_rsa.pub"]
+        .map(|name| folder.join(name))
+        .into_iter()
+        .filter(|path| path.is_file())
+}
+
 impl Environment {
     /// Looks around.
     #[allow(

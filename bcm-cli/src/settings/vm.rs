@@ -11,6 +11,7 @@ use clap::ValueEnum;
 use super::cluster::ClusterSettingsError;
 use super::{Settings, key, value};
 use crate::args::vm::{VmArgs, VmProvider};
+use crate::environment;
 
 /// What is wanted, and how long a machine may take to boot.
 pub(crate) fn resolve(
@@ -114,11 +115,8 @@ fn public_keys(settings: &Settings) -> Vec<String> {
     let Some(home) = settings.environment().variable("HOME") else {
         return Vec::new();
     };
-    ["id_ed25519.pub", "id_ecdsa.pub", "id_rsa.pub"]
-        .iter()
-        .filter_map(|name| {
-            std::fs::read_to_string(PathBuf::from(home).join(".ssh").join(name)).ok()
-        })
+    environment::public_keys(&PathBuf::from(home).join(".ssh"))
+        .filter_map(|path| std::fs::read_to_string(path).ok())
         .map(|text| text.trim().to_owned())
         .filter(|text| !text.is_empty() && !text.contains('\n'))
         .collect()

@@ -7,6 +7,7 @@ use bcm_core::login::{InvalidKey, PublicKey};
 
 use crate::commands::Context;
 use crate::diagnostics::Failure;
+use crate::environment;
 use crate::exit_code::ExitCode;
 
 /// No key can be read.
@@ -41,13 +42,11 @@ fn read_keys(context: &Context, files: &[PathBuf]) -> Result<Vec<PublicKey>, Key
         .variable("HOME")
         .map_or_else(|| PathBuf::from("/"), PathBuf::from)
         .join(".ssh");
-    ["id_ed25519.pub", "id_ecdsa.pub", "id_rsa.pub"]
-        .iter()
-        .map(|name| folder.join(name))
-        .find(|path| path.is_file())
-        .map_or(Err(KeyError::None(folder)), |path| {
-            read_key(&path).map(|key| vec![key])
-        })
+    let first = environment::public_keys(&folder).next();
+    match first {
+        Some(path) => Ok(vec![read_key(&path)?]),
+        None => Err(KeyError::None(folder)),
+    }
 }
 
 fn read_key(path: &Path) -> Result<PublicKey, KeyError> {
