@@ -41,7 +41,7 @@ impl BaseImage {
     pub fn ensure(cache: &Path, release: Release, say: &dyn Fn(&str)) -> Result<Self, LabError> {
         let apt = Apt::of_host()?;
         let mut recipe = DefaultHasher::new();
-        (CUSTOMISE, PACKAGES, TEMPLATES, &apt.archive).hash(&mut recipe);
+        (CUSTOMISE, PACKAGES, TEMPLATES, &apt.sources.archive).hash(&mut recipe);
         let name = format!("{release}-{:08x}", recipe.finish() as u32);
         let folder = cache.join(&name);
         let image = Self {
@@ -78,7 +78,7 @@ fn build(folder: &Path, release: Release, apt: &Apt) -> Result<(), LabError> {
             .arg(format!("--include={PACKAGES}"))
             .arg(release.name())
             .arg(&root)
-            .arg(&apt.archive),
+            .arg(&apt.sources.archive),
         None,
         BUILD_LIMIT,
     )?;

@@ -161,6 +161,33 @@ mod tests {
     }
 
     #[test]
+    fn both_styles_of_list_are_read() {
+        let one_line = "# deb http://no/debian x main\n\
+            deb [arch=amd64 signed-by=/k] http://mirror.example/debian/ bookworm main # why\n\
+            deb-src http://src.example/debian bookworm main\n";
+        assert_eq!(super::one_line(one_line), ["http://mirror.example/debian/"]);
+        let deb822 = "Types: deb\nURIs: http://a.example/debian\nSuites: bookworm\n\n\
+            Types: deb\n# why\nURIs: http://a.example/debian-security\nSuites: x\n\n\
+            Enabled: no\nTypes: deb\nURIs: http://off.example/debian\n";
+        assert_eq!(
+            super::deb822(deb822),
+            [
+                "http://a.example/debian",
+                "http://a.example/debian-security"
+            ]
+        );
+    }
+
+    #[test]
+    fn other_vendors_are_passed_over() {
+        let uris = ["http://apt.example/tools", "https://m.example/debian/"].map(str::to_owned);
+        let AptSources { archive, security } = AptSources::choose(&uris).unwrap();
+        assert_eq!(archive, "https://m.example/debian");
+        assert_eq!(security, "https://m.example/debian-security");
+        assert_eq!(AptSources::choose(&uris[..1]), None);
+    }
+
+    #[test]
     fn the_release_is_read() {
         let release = HostRelease::parse("ID=debian\nVERSION_CODENAME=\"bookworm\"\n");
         assert_eq!(
