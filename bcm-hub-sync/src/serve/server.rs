@@ -35,6 +35,11 @@ impl Refresher {
     pub async fn refresh(&self) {
         self.watch.refresh().await;
     }
+
+    #[cfg(test)]
+    pub(super) fn is_looking(&self) -> bool {
+        self.watch.is_looking()
+    }
 }
 
 impl HubServer {

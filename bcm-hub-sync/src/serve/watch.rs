@@ -119,6 +119,12 @@ impl Watch {
         current.snapshot.clone()
     }
 
+    /// Whether somebody looks at the tree at this moment.
+    #[cfg(test)]
+    pub(super) fn is_looking(&self) -> bool {
+        self.looked.try_lock().is_err()
+    }
+
     fn is_due(&self) -> bool {
         let looked_at = self
             .looked_at

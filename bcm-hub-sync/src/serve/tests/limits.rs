@@ -1,10 +1,11 @@
 //! Clients that take too much or too long, and the end of the server.
 
 use std::fs;
-use std::time::Duration;
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
+use tokio::net::{TcpSocket, TcpStream};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
@@ -13,7 +14,8 @@ use super::origin::{Served, backend, unpack_recorded};
 use crate::layout::Layout;
 use crate::serve::{HubServer, ServeError, ServeOptions};
 
-const SOON: Duration = Duration::from_secs(20);
+/// Long after everything has happened that a test waits for, on a busy machine too.
+const SOON: Duration = Duration::from_secs(60);
 
 async fn with_limits(change: impl FnOnce(&mut ServeOptions)) -> Served {
     Served::start(unpack_recorded, change).await
@@ -118,42 +120,126 @@ async fn silent_and_dripping_clients_are_let_go() {
     timeout(SOON, dripping).await.unwrap();
 }
 
-#[tokio::test]
-async fn a_client_that_stops_reading_is_let_go_and_others_are_not() {
+const HUGE: usize = 40_000_000;
+/// More than what the sockets of a connection hold between two reads, so that each read of so much
+/// lets the server write.
+const PIECE: usize = 8_000_000;
+
+/// Begins to get a file of [`HUGE`] bytes, of which only the first byte of the head is read. The
+/// socket holds little, so that the server has to wait for its reader.
+async fn begin_download(address: SocketAddr) -> TcpStream {
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.set_recv_buffer_size(65_536).unwrap();
+    let mut stream = socket.connect(address).await.unwrap();
+    stream
+        .write_all(b"GET /empty.3bot/huge.flist HTTP/1.1\r\nHost: x\r\n\r\n")
+        .await
+        .unwrap();
+    stream.read_u8().await.unwrap();
+    stream
+}
+
+/// Reads [`HUGE`] bytes with pauses that make it last longer than `limit`. Gives what was read and
+/// the longest time that the client let pass without reading.
+async fn read_slowly(stream: &mut TcpStream, limit: Duration) -> (Vec<u8>, Duration) {
+    let mut bytes = vec![0; HUGE];
+    let mut longest = Duration::ZERO;
+    let mut last = Instant::now();
+    for (number, piece) in bytes.chunks_mut(PIECE).enumerate() {
+        tokio::time::sleep(limit * 3 / 10).await;
+        let read = stream.read_exact(piece).await;
+        longest = longest.max(last.elapsed());
+        last = Instant::now();
+        if read.is_err() {
+            bytes.truncate(number * PIECE);
+            break;
+        }
+    }
+    (bytes, longest)
+}
+
+/// Whether one client was let go that stops reading for `limit`, and not the one beside it that
+/// reads slowly; false if this machine was too busy for that client to read within `limit`.
+async fn lets_go_of_who_stops_reading(limit: Duration) -> bool {
     let served = with_limits(|options| {
-        options.limits.stall_timeout = Duration::from_millis(1500);
-        options.limits.head_timeout = Duration::from_millis(200);
+        options.limits.stall_timeout = limit;
+        options.limits.connections = 2;
     })
     .await;
-    fs::write(served.file("empty.3bot/huge.flist"), vec![1; 40_000_000]).unwrap();
-    let request = b"GET /empty.3bot/huge.flist HTTP/1.1\r\nHost: x\r\n\r\n";
-    let mut stalled = TcpStream::connect(served.address).await.unwrap();
-    stalled.write_all(request).await.unwrap();
-    stalled.read_u8().await.unwrap();
+    let huge = fs::File::create(served.file("empty.3bot/huge.flist")).unwrap();
+    huge.set_len(HUGE as u64).unwrap();
+    let mut slow = begin_download(served.address).await;
+    let mut stalled = begin_download(served.address).await;
+    // The next request waits until the answer has ended: that is fine.
+    slow.write_all(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
+        .await
+        .unwrap();
+    let (mut bytes, longest) = read_slowly(&mut slow, limit).await;
+    if bytes.len() < HUGE {
+        assert!(
+            longest >= limit / 2,
+            "it read every {longest:?} and was let go for {limit:?} without reading"
+        );
+        return false;
+    }
 
-    // Slower than the time-out for heads, with the next request already sent: that is fine.
-    let mut slow = TcpStream::connect(served.address).await.unwrap();
-    slow.write_all(request).await.unwrap();
+    // Both places are taken until one of the two is let go. What came for the one that does not
+    // read must not be read before that.
+    let is_free = async {
+        let request = b"GET /healthz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
+        while !exchange(served.address, request)
+            .await
+            .starts_with(b"HTTP/1.1 200")
+        {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    timeout(SOON, is_free)
+        .await
+        .expect("a client that does not read is let go");
+    let mut got = Vec::new();
+    let _ = timeout(SOON, stalled.read_to_end(&mut got)).await.unwrap();
+    assert!(got.len() < HUGE, "{} bytes", got.len());
+
     slow.write_all(b"GET /healthz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
         .await
         .unwrap();
-    let mut bytes = Vec::new();
-    let mut piece = vec![0; 1_000_000];
-    loop {
-        match slow.read(&mut piece).await.unwrap() {
-            0 => break,
-            n => bytes.extend_from_slice(&piece[..n]),
-        }
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
+    slow.read_to_end(&mut bytes).await.unwrap();
+    // Its first byte was read at the beginning.
+    bytes.insert(0, b'H');
     let (first, rest) = parse(&bytes);
-    assert_eq!(first.body.len(), 40_000_000);
-    assert_eq!(parse(rest).0.status, 200);
+    assert_eq!(first.body.len(), HUGE);
+    let (second, rest) = parse(rest);
+    assert_eq!((second.status, parse(rest).0.status), (200, 200));
+    true
+}
 
-    tokio::time::sleep(Duration::from_millis(1600)).await;
-    let mut got = Vec::new();
-    let _ = timeout(SOON, stalled.read_to_end(&mut got)).await.unwrap();
-    assert!(got.len() < 40_000_000);
+#[tokio::test]
+async fn a_client_that_stops_reading_is_let_go_and_others_are_not() {
+    let mut limit = Duration::from_millis(500);
+    while !lets_go_of_who_stops_reading(limit).await {
+        limit *= 2;
+        assert!(limit < Duration::from_secs(600), "the machine stands still");
+    }
+}
+
+/// The time for a request's head does not run while an answer is under way.
+#[tokio::test]
+async fn a_slow_answer_is_no_slow_head() {
+    let limit = Duration::from_millis(200);
+    let served = with_limits(|options| options.limits.head_timeout = limit).await;
+    let huge = fs::File::create(served.file("empty.3bot/huge.flist")).unwrap();
+    huge.set_len(HUGE as u64).unwrap();
+    let mut slow = begin_download(served.address).await;
+    slow.write_all(b"GET /healthz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+        .await
+        .unwrap();
+    let (mut bytes, _) = read_slowly(&mut slow, limit).await;
+    slow.read_to_end(&mut bytes).await.unwrap();
+    bytes.insert(0, b'H');
+    let (first, rest) = parse(&bytes);
+    assert_eq!(first.body.len(), HUGE);
+    assert_eq!(parse(rest).0.status, 200);
 }
 
 #[tokio::test]
@@ -180,7 +266,10 @@ async fn requests_on_one_connection_are_answered_in_order() {
 
 #[tokio::test]
 async fn a_shutdown_ends_idle_connections_and_finishes_answers() {
-    let served = Served::recorded().await;
+    let served = with_limits(|options| {
+        options.limits.shutdown_grace = Duration::from_secs(3600);
+    })
+    .await;
     fs::write(served.file("empty.3bot/huge.flist"), vec![1; 30_000_000]).unwrap();
     let idle = TcpStream::connect(served.address).await.unwrap();
     let mut busy = TcpStream::connect(served.address).await.unwrap();

@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 use super::client::{self, Answer};
 use crate::flist::Backend;
 use crate::layout::Layout;
-use crate::serve::{HubServer, ServeOptions};
+use crate::serve::{HubServer, Refresher, ServeOptions};
 
 /// Data recorded from an upstream hub.
 pub(super) fn recorded(path: &str) -> PathBuf {
@@ -29,6 +29,7 @@ pub(super) struct Served {
     pub(super) folder: TempDir,
     pub(super) layout: Layout,
     pub(super) address: SocketAddr,
+    pub(super) refresher: Refresher,
     pub(super) cancel: CancellationToken,
     pub(super) task: JoinHandle<()>,
 }
@@ -93,12 +94,14 @@ impl Served {
         change(&mut options);
         let server = HubServer::bind(options).await.unwrap();
         let address = server.local_addrs()[0];
+        let refresher = server.refresher();
         let cancel = CancellationToken::new();
         let task = tokio::spawn(server.run(cancel.clone()));
         Self {
             folder,
             layout,
             address,
+            refresher,
             cancel,
             task,
         }

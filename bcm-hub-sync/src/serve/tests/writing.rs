@@ -1,7 +1,7 @@
 //! Limits of what is taken over the network: time, number, and others who write.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bcm_core::lock::FolderLock;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -163,7 +163,9 @@ async fn another_writer_is_waited_for_a_while() {
     let (served, token) = hub(|options| options.patience = Duration::from_millis(300)).await;
     assert_eq!(upload(&served, &token, &empty_archive()).await.status, 200);
     let lock = FolderLock::acquire(&served.layout.lock()).unwrap();
+    let begin = Instant::now();
     let refused = upload(&served, &token, &empty_archive()).await;
+    assert!(begin.elapsed() >= Duration::from_millis(300));
     assert_eq!(refused.status, 503);
     assert!(
         refused.text().contains("somebody else writes"),
@@ -172,6 +174,18 @@ async fn another_writer_is_waited_for_a_while() {
     );
     drop(lock);
     assert_eq!(upload(&served, &token, &empty_archive()).await.status, 200);
+
+    let (served, token) = hub(|options| options.patience = Duration::from_secs(3600)).await;
+    let lock = FolderLock::acquire(&served.layout.lock()).unwrap();
+    let ends = async {
+        while !is_uploading(&served) {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        drop(lock);
+    };
+    let archive = empty_archive();
+    let (waited, ()) = tokio::join!(upload(&served, &token, &archive), ends);
+    assert_eq!(waited.status, 200);
 }
 
 #[tokio::test]
