@@ -58,14 +58,6 @@ async fn scripted(answers: Vec<&'static [u8]>) -> ZdbAddress {
     ZdbAddress::new("127.0.0.1", port, "default").unwrap()
 }
 
-fn hasty() -> ClientOptions {
-    ClientOptions {
-        idle: Duration::from_millis(500),
-        reply: Duration::from_millis(900),
-        ..ClientOptions::default()
-    }
-}
-
 #[tokio::test]
 async fn reads_all_there_is_to_read() {
     let (address, store, _cancel) = served(600).await;
@@ -201,11 +193,11 @@ async fn a_challenge_is_answered_with_a_hash() {
 #[tokio::test]
 async fn silence_dripping_closing_and_garbage_end_in_time() {
     let silent = scripted(vec![]).await;
-    let impatient = ClientOptions {
+    let options = ClientOptions {
         connect: Duration::from_millis(100),
-        ..hasty()
+        ..ClientOptions::default()
     };
-    let error = ZdbClient::connect(&silent, &impatient).await.unwrap_err();
+    let error = ZdbClient::connect(&silent, &options).await.unwrap_err();
     assert!(
         matches!(
             error,
@@ -217,7 +209,11 @@ async fn silence_dripping_closing_and_garbage_end_in_time() {
         "{error}"
     );
     let then_silent = scripted(vec![b"+OK\r\n", b"$100\r\nonly a part"]).await;
-    let mut client = ZdbClient::connect(&then_silent, &hasty()).await.unwrap();
+    let options = ClientOptions {
+        idle: Duration::from_millis(100),
+        ..ClientOptions::default()
+    };
+    let mut client = ZdbClient::connect(&then_silent, &options).await.unwrap();
     let error = client.get(&[0; 16]).await.unwrap_err();
     assert!(
         matches!(
@@ -231,8 +227,9 @@ async fn silence_dripping_closing_and_garbage_end_in_time() {
         "{error}"
     );
     assert!(error.is_transient());
+    let options = ClientOptions::default();
     let closing = scripted(vec![b"+OK\r\n", b"close"]).await;
-    let mut client = ZdbClient::connect(&closing, &hasty()).await.unwrap();
+    let mut client = ZdbClient::connect(&closing, &options).await.unwrap();
     let error = client.get(&[0; 16]).await.unwrap_err();
     assert!(matches!(error, ClientError::Closed { .. }), "{error}");
     for garbage in [
@@ -241,12 +238,12 @@ async fn silence_dripping_closing_and_garbage_end_in_time() {
         b"*1\r\n*1\r\n*1\r\n*1\r\n*1\r\n",
     ] {
         let confused = scripted(vec![b"+OK\r\n", garbage]).await;
-        let mut client = ZdbClient::connect(&confused, &hasty()).await.unwrap();
+        let mut client = ZdbClient::connect(&confused, &options).await.unwrap();
         let error = client.get(&[0; 16]).await.unwrap_err();
         assert!(error.is_protocol(), "{error}");
     }
     let odd = scripted(vec![b"+OK\r\n", b":1\r\n"]).await;
-    let mut client = ZdbClient::connect(&odd, &hasty()).await.unwrap();
+    let mut client = ZdbClient::connect(&odd, &options).await.unwrap();
     let error = client.get(&[0; 16]).await.unwrap_err();
     assert!(error.to_string().contains("with a number"), "{error}");
 }
@@ -259,11 +256,17 @@ async fn a_drip_is_not_life() {
         let (mut stream, _) = listener.accept().await.unwrap();
         stream.write_all(b"+OK\r\n$1000\r\n").await.unwrap();
         while stream.write_all(b"x").await.is_ok() {
-            tokio::time::sleep(Duration::from_millis(50)).await;
+            tokio::time::sleep(Duration::from_millis(10)).await;
         }
     });
     let address = ZdbAddress::new("127.0.0.1", port, "default").unwrap();
-    let mut client = ZdbClient::connect(&address, &hasty()).await.unwrap();
+    let options = ClientOptions {
+        // Never silent for so long.
+        idle: Duration::from_secs(2),
+        reply: Duration::from_millis(2200),
+        ..ClientOptions::default()
+    };
+    let mut client = ZdbClient::connect(&address, &options).await.unwrap();
     let error = client.get(&[0; 16]).await.unwrap_err();
     assert!(
         matches!(
@@ -281,7 +284,9 @@ async fn a_drip_is_not_life() {
 async fn a_scan_that_stands_still_is_refused() {
     let page = b"*2\r\n$3\r\ncur\r\n*1\r\n*3\r\n$1\r\nk\r\n:1\r\n:2\r\n";
     let address = scripted(vec![b"+OK\r\n", page, page, b"*2\r\n$1\r\nx\r\n*0\r\n"]).await;
-    let mut client = ZdbClient::connect(&address, &hasty()).await.unwrap();
+    let mut client = ZdbClient::connect(&address, &ClientOptions::default())
+        .await
+        .unwrap();
     let first = client.scan(None).await.unwrap().unwrap();
     assert_eq!(&first.cursor[..], b"cur");
     for cursor in [&b"cur"[..], b"other"] {
@@ -296,7 +301,9 @@ async fn nobody_there() {
     let port = listener.local_addr().unwrap().port();
     drop(listener);
     let address = ZdbAddress::new("127.0.0.1", port, "default").unwrap();
-    let error = ZdbClient::connect(&address, &hasty()).await.unwrap_err();
+    let error = ZdbClient::connect(&address, &ClientOptions::default())
+        .await
+        .unwrap_err();
     assert!(matches!(error, ClientError::Connect { .. }), "{error}");
     assert!(error.to_string().contains(&address.authority()));
 }

@@ -103,7 +103,7 @@ fn chain(error: &dyn Error) -> String {
 async fn an_image_is_asked_for_by_server_and_alias() {
     let (engine, client) = Scripted::new(&[BEGUN, DONE]);
     let fingerprint = client
-        .pull_image(&debian(), Duration::from_secs(5))
+        .pull_image(&debian(), Duration::from_secs(60))
         .await
         .unwrap();
     assert_eq!(fingerprint, "f00d");
@@ -127,7 +127,7 @@ async fn an_image_is_asked_for_by_server_and_alias() {
 async fn a_server_that_cannot_be_reached_is_named_with_the_engines_words() {
     let (_, client) = Scripted::new(&[BEGUN, FAILED]);
     let error = client
-        .pull_image(&debian(), Duration::from_secs(5))
+        .pull_image(&debian(), Duration::from_secs(60))
         .await
         .unwrap_err();
     let said = chain(&error);

@@ -2,22 +2,36 @@
 
 use super::*;
 
+/// Long after everything has happened that a test waits for, on a busy machine too.
+const SOON: Duration = Duration::from_secs(60);
+
 /// A store that counts, waits, and can be full.
 #[derive(Default)]
 struct Watched {
     inner: MemoryStore,
     room: Option<u64>,
-    delay: Duration,
+    /// What is put after the first blocks waits for this.
+    hold: Option<CancellationToken>,
     put_bytes: AtomicU64,
-    got_bytes: AtomicU64,
     flushed: AtomicBool,
+    /// The store that a source's blocks go to.
+    to: Option<Arc<Watched>>,
+    got_bytes: AtomicU64,
+    /// The most bytes that were given out and not yet put there.
+    most: AtomicU64,
 }
 
 impl BlockStore for Watched {
     fn get(&self, key: &BlockKey) -> Result<Option<(BlockInfo, Bytes)>, StoreError> {
         let found = self.inner.get(key)?;
         let bytes = found.as_ref().map_or(0, |(_, payload)| payload.len());
-        self.got_bytes.fetch_add(bytes as u64, Ordering::Relaxed);
+        let got = self.got_bytes.fetch_add(bytes as u64, Ordering::SeqCst) + bytes as u64;
+        if let Some(to) = &self.to {
+            // In this order, for the other number may grow meanwhile.
+            let put = to.put_bytes.load(Ordering::SeqCst);
+            self.most
+                .fetch_max(got.saturating_sub(put), Ordering::SeqCst);
+        }
         Ok(found)
     }
     fn info(&self, key: &BlockKey) -> Result<Option<BlockInfo>, StoreError> {
@@ -27,7 +41,13 @@ impl BlockStore for Watched {
         self.inner.contains(keys)
     }
     fn put(&self, blocks: &[VerifiedBlock]) -> Result<u64, StoreError> {
-        std::thread::sleep(self.delay);
+        if let Some(hold) = &self.hold
+            && self.put_bytes.load(Ordering::SeqCst) > 0
+        {
+            while !hold.is_cancelled() {
+                std::thread::sleep(Duration::from_millis(1));
+            }
+        }
         if self
             .room
             .is_some_and(|room| self.inner.stats().unwrap().blocks >= room)
@@ -40,8 +60,9 @@ impl BlockStore for Watched {
         }
         self.flushed.store(false, Ordering::Relaxed);
         let bytes: usize = blocks.iter().map(|block| block.payload().len()).sum();
-        self.put_bytes.fetch_add(bytes as u64, Ordering::Relaxed);
-        self.inner.put(blocks)
+        let added = self.inner.put(blocks)?;
+        self.put_bytes.fetch_add(bytes as u64, Ordering::SeqCst);
+        Ok(added)
     }
     fn flush(&self) -> Result<(), StoreError> {
         self.flushed.store(true, Ordering::Relaxed);
@@ -76,17 +97,19 @@ async fn a_full_disk_stops_at_once_and_keeps_what_is_there() {
     });
     let (sender, receiver) = mpsc::channel(100);
     sender.send(keys(&all)).await.unwrap();
-    let started = Instant::now();
-    let error = fetch_blocks(
-        &options(vec![address]),
+    // The sender stays open: without an end at once this would not end.
+    let options = options(vec![address]);
+    let fetching = fetch_blocks(
+        &options,
         receiver,
         store.clone(),
         bcm_core::progress::none(),
         CancellationToken::new(),
-    )
-    .await
-    .unwrap_err();
-    assert!(started.elapsed() < Duration::from_secs(10));
+    );
+    let error = tokio::time::timeout(SOON, fetching)
+        .await
+        .expect("it ends")
+        .unwrap_err();
     let FetchError::Store { source, report } = &error else {
         panic!("{error}");
     };
@@ -101,14 +124,14 @@ async fn a_full_disk_stops_at_once_and_keeps_what_is_there() {
 async fn cancelling_ends_soon_and_flushes() {
     let all = blocks(0..3000);
     let (address, _) = source(&all, Fault::None).await;
+    let cancel = CancellationToken::new();
     let store = Arc::new(Watched {
-        delay: Duration::from_millis(20),
+        hold: Some(cancel.clone()),
         ..Watched::default()
     });
     // The sender stays open: without cancelling this would not end.
     let (sender, receiver) = mpsc::channel(100);
     sender.send(keys(&all)).await.unwrap();
-    let cancel = CancellationToken::new();
     let fetching = tokio::spawn({
         let (store, cancel) = (store.clone(), cancel.clone());
         async move {
@@ -120,11 +143,14 @@ async fn cancelling_ends_soon_and_flushes() {
             fetch_blocks(&options, receiver, store, progress, cancel).await
         }
     });
-    while store.stats().unwrap().blocks == 0 {
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
+    let has_begun = async {
+        while store.stats().unwrap().blocks == 0 {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    tokio::time::timeout(SOON, has_begun).await.unwrap();
     cancel.cancel();
-    let error = tokio::time::timeout(Duration::from_secs(10), fetching)
+    let error = tokio::time::timeout(SOON, fetching)
         .await
         .expect("it ends soon")
         .unwrap()
@@ -138,7 +164,15 @@ async fn cancelling_ends_soon_and_flushes() {
 /// A source that is much faster than the store is held back, whatever the blocks' size.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn memory_is_bounded_by_the_slowest() {
-    let origin = Arc::new(Watched::default());
+    let full = CancellationToken::new();
+    let store = Arc::new(Watched {
+        hold: Some(full.clone()),
+        ..Watched::default()
+    });
+    let origin = Arc::new(Watched {
+        to: Some(store.clone()),
+        ..Watched::default()
+    });
     let mut keys = Vec::new();
     for number in 0..300_u32 {
         let mut payload = vec![0; 600_000];
@@ -148,13 +182,14 @@ async fn memory_is_bounded_by_the_slowest() {
         origin.inner.put(&[block]).unwrap();
     }
     let address = real_server(origin.clone()).await;
-    let store = Arc::new(Watched {
-        delay: Duration::from_millis(8),
-        ..Watched::default()
-    });
     let options = FetchOptions {
         connections: 2,
         memory: 0,
+        // Nobody gives up on a source that waits.
+        client: ClientOptions {
+            idle: SOON * 100,
+            ..ClientOptions::default()
+        },
         ..options(vec![address])
     };
     let fetching = tokio::spawn({
@@ -174,14 +209,24 @@ async fn memory_is_bounded_by_the_slowest() {
             .await
         }
     });
-    let mut most = 0;
-    while !fetching.is_finished() {
-        let put = store.put_bytes.load(Ordering::Relaxed);
-        most = most.max(origin.got_bytes.load(Ordering::Relaxed) - put);
-        tokio::time::sleep(Duration::from_millis(1)).await;
-    }
+    // The store takes nothing more until the source has given what it is let give: at least what
+    // memory is for, and then nothing for a while.
+    let mut before = 0;
+    let is_held_back = async {
+        loop {
+            tokio::time::sleep(Duration::from_millis(300)).await;
+            let most = origin.most.load(Ordering::SeqCst);
+            if most > 8 << 20 && most == before {
+                break;
+            }
+            before = most;
+        }
+    };
+    tokio::time::timeout(SOON, is_held_back).await.unwrap();
+    full.cancel();
     let report = fetching.await.unwrap().unwrap();
     assert_eq!((report.fetched, report.missing), (300, 0));
     // 16 MiB, and what sockets and the server hold for two connections, of 180 MB in all.
-    assert!(most < 64 * 1024 * 1024, "{most} bytes were under way");
+    let most = origin.most.load(Ordering::SeqCst);
+    assert!(most < 64 << 20, "{most} bytes were under way");
 }

@@ -3,7 +3,7 @@ mod held_back;
 use std::collections::HashMap;
 use std::net::Ipv4Addr;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -151,17 +151,13 @@ fn keys(blocks: &[VerifiedBlock]) -> Vec<BlockKey> {
     blocks.iter().map(|block| *block.key()).collect()
 }
 
-/// Quick to give up.
+/// Quick to try again.
 fn options(sources: Vec<ZdbAddress>) -> FetchOptions {
     FetchOptions {
         retry: RetryPolicy {
             attempts: 4,
             first: Duration::from_millis(5),
             longest: Duration::from_millis(20),
-        },
-        client: ClientOptions {
-            idle: Duration::from_millis(400),
-            ..ClientOptions::default()
         },
         ..FetchOptions::new(sources)
     }
@@ -192,7 +188,7 @@ async fn fetch(
         bcm_core::progress::none(),
         CancellationToken::new(),
     );
-    tokio::time::timeout(Duration::from_secs(30), fetching)
+    tokio::time::timeout(Duration::from_secs(60), fetching)
         .await
         .expect("a fetch ends")
 }
@@ -310,9 +306,16 @@ async fn a_source_that_is_down_or_talks_nonsense_is_replaced() {
     let (good, _) = source(&all, Fault::None).await;
     let elsewhere = real_server(Arc::new(MemoryStore::default())).await;
     let elsewhere = ZdbAddress::new("127.0.0.1", elsewhere.port(), "nowhere").unwrap();
-    for bad in [down, confused, silent, elsewhere] {
+    let patient = ClientOptions::default().idle;
+    for (bad, idle) in [
+        (down, patient),
+        (confused, patient),
+        (silent, Duration::from_millis(400)),
+        (elsewhere, patient),
+    ] {
         let store = Arc::new(MemoryStore::default());
-        let options = options(vec![bad.clone(), good.clone()]);
+        let mut options = options(vec![bad.clone(), good.clone()]);
+        options.client.idle = idle;
         let report = fetch(&options, keys(&all), &store).await.unwrap();
         assert_holds(&store, &all);
         assert_eq!((report.fetched, report.missing), (500, 0), "{bad}");
@@ -342,7 +345,7 @@ async fn all_down_is_an_error_that_says_so() {
         bcm_core::progress::none(),
         CancellationToken::new(),
     );
-    let error = tokio::time::timeout(Duration::from_secs(20), fetching)
+    let error = tokio::time::timeout(Duration::from_secs(60), fetching)
         .await
         .expect("it does not wait")
         .unwrap_err();

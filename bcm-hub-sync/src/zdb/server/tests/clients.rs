@@ -2,6 +2,9 @@
 
 use super::*;
 
+/// Long after everything has happened that a test waits for, on a busy machine too.
+const SOON: Duration = Duration::from_secs(60);
+
 #[tokio::test]
 async fn what_is_no_request_is_answered_and_closed() {
     let server = start(recorded_store(), ZdbServerOptions::default()).await;
@@ -50,10 +53,12 @@ async fn wait_ends_with_a_new_block_and_not_before() {
     let mut client = Raw::connect(server.address).await;
     for round in 0..2_u8 {
         // What came before the wait does not count.
+        let begin = std::time::Instant::now();
         let timeout = client.call(&[b"WAIT", b"SET", b"150"]).await;
         assert_eq!(timeout, error("Timeout"));
+        assert!(begin.elapsed() >= Duration::from_millis(150));
         let mut request = bytes::BytesMut::new();
-        write_request(&mut request, &[b"WAIT", b"SET", b"20000"]);
+        write_request(&mut request, &[b"WAIT", b"SET", b"1800000"]);
         client.stream.write_all(&request).await.unwrap();
         let writing = tokio::spawn({
             let store = store.clone();
@@ -103,30 +108,45 @@ async fn one_client_too_many_is_told_so() {
 
 #[tokio::test]
 async fn silent_and_dawdling_clients_are_left() {
-    let brief = Duration::from_millis(200);
     let options = ZdbServerOptions {
-        idle: brief,
-        request: brief,
-        write: brief,
+        idle: Duration::from_millis(200),
+        request: Duration::from_millis(200),
         ..ZdbServerOptions::default()
     };
     let server = start(recorded_store(), options).await;
     let mut silent = Raw::connect(server.address).await;
     assert_eq!(silent.reply().await, None);
+    // Never silent, and all of it may stand in a request, which does not end.
     let mut dripping = Raw::connect(server.address).await;
-    for byte in b"*1\r\n$4\r\n".iter().cycle() {
-        tokio::time::sleep(Duration::from_millis(50)).await;
-        if dripping.stream.write_all(&[*byte]).await.is_err() {
-            break;
+    let begun = b"*2\r\n$3\r\nGET\r\n$8000000\r\n".iter();
+    let drip = async {
+        for byte in begun.chain([b'x'].iter().cycle()) {
+            if dripping.stream.write_all(&[*byte]).await.is_err() {
+                break;
+            }
+            let mut end = [0];
+            if let Ok(0) = dripping.stream.try_read(&mut end) {
+                break;
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
         }
-        let mut end = [0];
-        if let Ok(0) = dripping.stream.try_read(&mut end) {
-            break;
-        }
-    }
-    // One that asks for much and reads nothing.
-    let mut deaf = Raw::connect(server.address).await;
+    };
+    tokio::time::timeout(SOON, drip)
+        .await
+        .expect("it is left although it always says something");
+}
+
+#[tokio::test]
+async fn a_client_that_reads_nothing_is_left() {
+    let options = ZdbServerOptions {
+        write: Duration::from_millis(200),
+        connections: 1,
+        ..ZdbServerOptions::default()
+    };
     let store = recorded_store();
+    let server = start(store.clone(), options).await;
+    // One that asks for much.
+    let mut deaf = Raw::connect(server.address).await;
     let all = store
         .scan(None, crate::store::Direction::Forward, 1000)
         .unwrap();
@@ -136,7 +156,15 @@ async fn silent_and_dawdling_clients_are_left() {
         write_request(&mut requests, &[b"GET", largest.key.as_bytes()]);
     }
     deaf.stream.write_all(&requests).await.unwrap();
-    tokio::time::sleep(brief * 3).await;
+    // To read its replies would let the server go on: that it was left is seen by its place.
+    let is_left = async {
+        while !takes_another(&server).await {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    tokio::time::timeout(SOON, is_left)
+        .await
+        .expect("its place is free again");
     let mut replies = 0;
     while deaf.reply().await.is_some() {
         replies += 1;
@@ -144,9 +172,19 @@ async fn silent_and_dawdling_clients_are_left() {
     assert!(replies < 200);
 }
 
+/// Whether there is a place for one more client.
+async fn takes_another(server: &Running) -> bool {
+    let mut client = Raw::connect(server.address).await;
+    client.call(&[b"PING"]).await == Some(Reply::Status("PONG".into()))
+}
+
 #[tokio::test]
 async fn stopping_ends_every_connection() {
-    let server = start(recorded_store(), ZdbServerOptions::default()).await;
+    let options = ZdbServerOptions {
+        grace: SOON * 100,
+        ..ZdbServerOptions::default()
+    };
+    let server = start(recorded_store(), options).await;
     let mut idle = Raw::connect(server.address).await;
     assert_eq!(idle.call(&[b"DBSIZE"]).await, Some(Reply::Integer(136)));
     let mut waiting = Raw::connect(server.address).await;
@@ -156,7 +194,7 @@ async fn stopping_ends_every_connection() {
     waiting.stream.write_all(&request).await.unwrap();
     assert_eq!(waiting.reply().await, Some(Reply::Status("PONG".into())));
     server.cancel.cancel();
-    tokio::time::timeout(Duration::from_secs(2), server.task)
+    tokio::time::timeout(SOON, server.task)
         .await
         .expect("nothing is under way")
         .unwrap();

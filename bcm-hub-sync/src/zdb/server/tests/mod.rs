@@ -98,7 +98,7 @@ impl Raw {
             }
             let mut chunk = vec![0; 65_536];
             let reading = self.stream.read(&mut chunk);
-            let count = tokio::time::timeout(Duration::from_secs(10), reading)
+            let count = tokio::time::timeout(Duration::from_secs(60), reading)
                 .await
                 .expect("the server answers or closes the connection")
                 .unwrap_or(0);
