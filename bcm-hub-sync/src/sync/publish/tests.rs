@@ -211,6 +211,7 @@ fn a_crash_at_any_point_is_made_good_by_the_next_run() {
     let steps = second(&undisturbed);
     let all = points(steps.len());
     publish(&undisturbed.layout, steps, state(2), &mut go).unwrap();
+    let (mut stopped_again, mut finished) = (0, 0);
     for &crash in &all {
         let mirror = Mirror::new();
         publish(&mirror.layout, first(&mirror), state(1), &mut go).unwrap();
@@ -224,10 +225,16 @@ fn a_crash_at_any_point_is_made_good_by_the_next_run() {
             "{crash:?}"
         );
         // A second crash while making good the first.
-        let _ = roll_forward(&mirror.layout, &mut stop);
+        match roll_forward(&mirror.layout, &mut stop) {
+            Err(PublishError::Interrupted) => stopped_again += 1,
+            other => drop(other.unwrap()),
+        }
         match roll_forward(&mirror.layout, &mut go).unwrap() {
             Rolled::Nothing => {}
-            Rolled::Finished(failures) => assert!(failures.is_empty(), "{crash:?}"),
+            Rolled::Finished(failures) => {
+                assert!(failures.is_empty(), "{crash:?}");
+                finished += 1;
+            }
             Rolled::Damaged(why) => panic!("{crash:?}: {why}"),
         }
         assert_eq!(mirror.catalog(), undisturbed.catalog(), "{crash:?}");
@@ -244,6 +251,11 @@ fn a_crash_at_any_point_is_made_good_by_the_next_run() {
             "{crash:?}"
         );
     }
+    // What is not stopped a second time has finished with that.
+    assert!(
+        stopped_again > 0 && finished > 0,
+        "{stopped_again} stopped again, {finished} finished after that"
+    );
 }
 
 #[test]

@@ -5,7 +5,7 @@ use super::*;
 /// Every length that the journal may have been cut to, back to the last flush.
 #[test]
 fn any_cut_of_the_journals_tail_is_a_clean_end() {
-    let folder = tempfile::tempdir().unwrap();
+    let folder = folder_in_memory();
     let store = open(folder.path());
     store.put(&blocks(0..5)).unwrap();
     store.flush().unwrap();
@@ -15,7 +15,7 @@ fn any_cut_of_the_journals_tail_is_a_clean_end() {
     drop(store);
     let whole = fs::read(&path).unwrap();
     for length in flushed..=whole.len() as u64 {
-        let copied = tempfile::tempdir().unwrap();
+        let copied = folder_in_memory();
         copy(folder.path(), copied.path());
         let journal = copied.path().join(journal::FILE_NAME);
         fs::write(&journal, &whole[..length as usize]).unwrap();
@@ -37,7 +37,7 @@ fn any_cut_of_the_journals_tail_is_a_clean_end() {
 
 #[test]
 fn any_cut_of_the_last_segment_is_a_clean_end() {
-    let folder = tempfile::tempdir().unwrap();
+    let folder = folder_in_memory();
     let store = open(folder.path());
     store.put(&blocks(3..5)).unwrap();
     store.flush().unwrap();
@@ -47,7 +47,7 @@ fn any_cut_of_the_last_segment_is_a_clean_end() {
     drop(store);
     let whole = fs::read(&path).unwrap();
     for length in flushed as usize..=whole.len() {
-        let copied = tempfile::tempdir().unwrap();
+        let copied = folder_in_memory();
         copy(folder.path(), copied.path());
         let name = path.file_name().unwrap();
         fs::write(copied.path().join(name), &whole[..length]).unwrap();
@@ -100,12 +100,12 @@ fn a_power_cut_takes_only_what_was_not_flushed() {
                 segment_bytes: 20_000,
                 ..Limits::default()
             };
-            let folder = tempfile::tempdir().unwrap();
+            let folder = folder_in_memory();
             let store =
                 EmbeddedStore::open_with(folder.path().into(), Access::ReadWrite, limits).unwrap();
             store.put(&blocks(0..flushed)).unwrap();
             store.flush().unwrap();
-            let durable = tempfile::tempdir().unwrap();
+            let durable = folder_in_memory();
             copy(folder.path(), durable.path());
             let mut next = flushed;
             for count in later {
@@ -118,7 +118,7 @@ fn a_power_cut_takes_only_what_was_not_flushed() {
                 store.flush().unwrap();
             }
             drop(store);
-            let cut = tempfile::tempdir().unwrap();
+            let cut = folder_in_memory();
             let mut choices = choices.into_iter().cycle();
             for name in names(folder.path(), "") {
                 let old = fs::read(durable.path().join(&name)).unwrap_or_default();
@@ -161,12 +161,12 @@ fn a_copy_at_any_moment_opens() {
     });
     runner
         .run(&conformance::operations(), |operations| {
-            let folder = tempfile::tempdir().unwrap();
+            let folder = folder_in_memory();
             let store = open_small(folder.path());
             let mut model = Model::default();
             for operation in &operations {
                 model.apply(operation, &store);
-                let copied = tempfile::tempdir().unwrap();
+                let copied = folder_in_memory();
                 copy(folder.path(), copied.path());
                 model.compare(&open_small(copied.path()));
             }
@@ -179,11 +179,11 @@ fn a_copy_at_any_moment_opens() {
 /// manifest is the old one, or old runs are still there after the new manifest.
 #[test]
 fn a_crash_around_a_merge_leaves_no_trace() {
-    let folder = tempfile::tempdir().unwrap();
+    let folder = folder_in_memory();
     let store = open_small(folder.path());
     store.put(&blocks(0..30)).unwrap();
     store.flush().unwrap();
-    let before = tempfile::tempdir().unwrap();
+    let before = folder_in_memory();
     copy(folder.path(), before.path());
     for seed in 30..60 {
         store.put(&[block(seed)]).unwrap();
@@ -191,7 +191,7 @@ fn a_crash_around_a_merge_leaves_no_trace() {
     store.flush().unwrap();
     drop(store);
     for old_manifest in [true, false] {
-        let mixed = tempfile::tempdir().unwrap();
+        let mixed = folder_in_memory();
         copy(before.path(), mixed.path());
         copy(folder.path(), mixed.path());
         if old_manifest {

@@ -10,7 +10,7 @@ fn flip(path: &Path, at: usize) {
 
 #[test]
 fn a_damaged_payload_is_found_and_hides_nothing_else() {
-    let folder = tempfile::tempdir().unwrap();
+    let folder = folder_in_memory();
     let store = open(folder.path());
     store.put(&blocks(0..12)).unwrap();
     store.flush().unwrap();
@@ -50,7 +50,7 @@ fn a_damaged_payload_is_found_and_hides_nothing_else() {
 
 #[test]
 fn a_missing_segment_takes_only_its_own_blocks() {
-    let folder = tempfile::tempdir().unwrap();
+    let folder = folder_in_memory();
     let store = open_small(folder.path());
     store.put(&blocks(0..100)).unwrap();
     store.flush().unwrap();
@@ -69,7 +69,7 @@ fn a_missing_segment_takes_only_its_own_blocks() {
 
 #[test]
 fn a_damaged_record_is_named_when_it_had_been_durable() {
-    let folder = tempfile::tempdir().unwrap();
+    let folder = folder_in_memory();
     {
         let store = open(folder.path());
         for seed in 0..5 {
@@ -107,7 +107,7 @@ fn a_damaged_record_is_named_when_it_had_been_durable() {
 
 #[test]
 fn a_damaged_index_is_made_again() {
-    let folder = tempfile::tempdir().unwrap();
+    let folder = folder_in_memory();
     let mut model = Model::default();
     {
         let store = open_small(folder.path());
@@ -146,7 +146,7 @@ fn a_damaged_index_is_made_again() {
 
 #[test]
 fn a_reader_names_the_damaged_index() {
-    let folder = tempfile::tempdir().unwrap();
+    let folder = folder_in_memory();
     let store = open_small(folder.path());
     store.put(&blocks(0..40)).unwrap();
     drop(store);
@@ -162,7 +162,7 @@ fn a_reader_names_the_damaged_index() {
 /// A journal is the store: one of another store is refused, not mixed in.
 #[test]
 fn files_of_another_store_are_refused() {
-    let (one, other) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let (one, other) = (folder_in_memory(), folder_in_memory());
     for folder in [&one, &other] {
         open_small(folder.path()).put(&blocks(0..20)).unwrap();
     }

@@ -13,7 +13,7 @@ fn a_full_disk_loses_nothing() {
     let rooms = (0..bytes as u64).step_by(2711).map(|room| (room, u64::MAX));
     let journal_rooms = (0..20 * 64).step_by(50).map(|room| (u64::MAX, room));
     for (segments, journal) in rooms.chain(journal_rooms) {
-        let folder = tempfile::tempdir().unwrap();
+        let folder = folder_in_memory();
         let store = EmbeddedStore::open_with(
             folder.path().into(),
             Access::ReadWrite,
@@ -65,7 +65,7 @@ fn a_full_disk_loses_nothing() {
 #[test]
 fn a_removal_on_a_full_disk_can_be_done_again() {
     for room in (0..8 * 64).step_by(9) {
-        let folder = tempfile::tempdir().unwrap();
+        let folder = folder_in_memory();
         let store = open(folder.path());
         store.put(&blocks(0..10)).unwrap();
         store.flush().unwrap();

@@ -21,7 +21,7 @@ fn lengths(folder: &Path) -> Vec<u64> {
 
 /// What `make` leaves behind, and the keys that are there.
 fn store_of(make: impl Fn(&EmbeddedStore)) -> (tempfile::TempDir, Vec<BlockKey>) {
-    let folder = tempfile::tempdir().unwrap();
+    let folder = folder_in_memory();
     let store = open(folder.path());
     make(&store);
     let keys = scan_all(&store, Direction::Forward, 100);
@@ -46,7 +46,7 @@ fn assert_whole(store: &EmbeddedStore, keys: &[BlockKey], what: &str) {
 /// Opens a copy of `whole` with another journal, and holds it to the rule: an error that names the
 /// journal, or all of `keys`. Returns whether it opened.
 fn opens_or_says_why(whole: &Path, keys: &[BlockKey], journal: &[u8], what: &str) -> bool {
-    let folder = tempfile::tempdir().unwrap();
+    let folder = folder_in_memory();
     copy(whole, folder.path());
     let path = journal_of(folder.path());
     fs::write(&path, journal).unwrap();
@@ -125,19 +125,28 @@ fn no_flipped_byte_loses_a_block() {
     for (which, make) in stores.iter().enumerate() {
         let (folder, keys) = store_of(make);
         let whole = fs::read(journal_of(folder.path())).unwrap();
+        let (mut opened, mut refused) = (0, 0);
         for at in (0..whole.len()).step_by(if which == 0 { 1 } else { 3 }) {
             let mut journal = whole.clone();
             journal[at] ^= if at % 2 == 0 { 0x10 } else { 0xff };
             let what = format!("store {which}, byte {at}");
-            opens_or_says_why(folder.path(), &keys, &journal, &what);
+            match opens_or_says_why(folder.path(), &keys, &journal, &what) {
+                true => opened += 1,
+                false => refused += 1,
+            }
         }
+        // Neither a store that refuses whatever is damaged, nor one that never looks.
+        assert!(
+            opened > 0 && refused > 0,
+            "store {which}: {opened} opened, {refused} refused"
+        );
     }
 }
 
 /// With runs, old records are looked at when they are needed, and named then.
 #[test]
 fn a_flipped_byte_under_the_index_cuts_nothing() {
-    let folder = tempfile::tempdir().unwrap();
+    let folder = folder_in_memory();
     {
         let store = open_small(folder.path());
         for seed in 0..20 {
@@ -150,8 +159,9 @@ fn a_flipped_byte_under_the_index_cuts_nothing() {
     }
     let whole = fs::read(journal_of(folder.path())).unwrap();
     let before = lengths(folder.path());
+    let (mut opened, mut refused, mut found_later) = (0, 0, 0);
     for at in (0..whole.len()).step_by(13) {
-        let copied = tempfile::tempdir().unwrap();
+        let copied = folder_in_memory();
         copy(folder.path(), copied.path());
         let path = journal_of(copied.path());
         let mut journal = whole.clone();
@@ -159,23 +169,35 @@ fn a_flipped_byte_under_the_index_cuts_nothing() {
         fs::write(&path, journal).unwrap();
         let reader = EmbeddedStore::open(copied.path(), Access::ReadOnly);
         let healthy = reader.is_ok_and(|reader| reader.audit().is_ok());
-        let store = EmbeddedStore::open_with(copied.path().into(), Access::ReadWrite, small());
-        for seed in 0..20 {
-            let found = match &store {
-                Ok(store) => store.get(&key(seed)),
-                Err(_) => continue,
-            };
-            match found {
-                Ok(found) => assert!(found.is_some(), "byte {at}"),
-                Err(StoreError::Damaged { path: named, .. }) => {
-                    assert_eq!(named, path);
-                    assert!(!healthy, "byte {at}");
+        let assert_named = |error: StoreError| match error {
+            StoreError::Damaged { path: named, .. } => {
+                assert_eq!(named, path);
+                assert!(!healthy, "byte {at}");
+            }
+            error => panic!("byte {at}: {error}"),
+        };
+        match EmbeddedStore::open_with(copied.path().into(), Access::ReadWrite, small()) {
+            Ok(store) => {
+                opened += 1;
+                found_later += u32::from(!healthy);
+                for seed in 0..20 {
+                    match store.get(&key(seed)) {
+                        Ok(found) => assert!(found.is_some(), "byte {at}"),
+                        Err(error) => assert_named(error),
+                    }
                 }
-                Err(error) => panic!("{error}"),
+            }
+            Err(error) => {
+                refused += 1;
+                assert_named(error);
             }
         }
         assert_eq!(lengths(copied.path()), before, "byte {at}");
     }
+    assert!(
+        refused > 0 && found_later > 0 && found_later < opened,
+        "{opened} opened, the audit finds {found_later} of them, and {refused} were refused"
+    );
 }
 
 /// Whatever follows the flushed records, zeros or anything else: they stay, and the store opens.
@@ -195,7 +217,7 @@ fn a_torn_tail_of_any_kind_is_a_clean_end() {
         let left = puts.iter().filter(|number| kept(**number)).count();
         let what = format!("cut at {cut}");
         let path = journal_of(folder.path());
-        let copied = tempfile::tempdir().unwrap();
+        let copied = folder_in_memory();
         copy(folder.path(), copied.path());
         fs::write(journal_of(copied.path()), &whole[..cut]).unwrap();
         assert_whole(&open(copied.path()), &keys[..left], &what);
@@ -217,7 +239,7 @@ fn a_torn_tail_of_any_kind_is_a_clean_end() {
 /// The disk got the commit, and the payloads before that, but not all records between.
 #[test]
 fn records_that_the_disk_did_not_get_are_made_again() {
-    let folder = tempfile::tempdir().unwrap();
+    let folder = folder_in_memory();
     let store = open_small(folder.path());
     store.put(&blocks(0..6)).unwrap();
     drop(store);
@@ -254,7 +276,7 @@ fn removals_that_the_disk_did_not_get_are_undone() {
         put(store, 0..31);
         store.flush().unwrap();
     });
-    let before = tempfile::tempdir().unwrap();
+    let before = folder_in_memory();
     copy(folder.path(), before.path());
     let flushed = fs::metadata(journal_of(folder.path())).unwrap().len() as usize;
     open(folder.path()).remove(&keys[..20]).unwrap();

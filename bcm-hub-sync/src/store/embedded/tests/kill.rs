@@ -28,7 +28,7 @@ fn writes_until_killed() {
 
 #[test]
 fn a_killed_writer_loses_nothing_flushed() {
-    let folder = tempfile::tempdir().unwrap();
+    let folder = folder_in_memory();
     let reader = EmbeddedStore::open(folder.path(), Access::ReadOnly).unwrap();
     let mut flushed = 0;
     for round in 0..6 {

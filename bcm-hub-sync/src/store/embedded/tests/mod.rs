@@ -50,6 +50,14 @@ impl DiskRoom {
     }
 }
 
+/// Thousands of flushes to a disk take minutes where it has other work, and no test can see whether
+/// a disk was waited for. Where there is no file system in memory, one on disk has to do.
+fn folder_in_memory() -> tempfile::TempDir {
+    tempfile::tempdir_in("/dev/shm")
+        .or_else(|_| tempfile::tempdir())
+        .unwrap()
+}
+
 /// Limits under which a few blocks make several segments and runs.
 fn small() -> Limits {
     Limits {
@@ -98,7 +106,7 @@ fn conforms() {
 #[test]
 fn conforms_with_many_small_files() {
     conformance::all(|| {
-        let folder = tempfile::tempdir().unwrap();
+        let folder = folder_in_memory();
         let store = open_small(&folder.path().join("new/folder"));
         (folder, store)
     });
@@ -128,7 +136,7 @@ fn behaves_like_the_model_across_restarts() {
     });
     runner
         .run(&proptest::collection::vec(step, 1..40), |steps| {
-            let folder = tempfile::tempdir().unwrap();
+            let folder = folder_in_memory();
             let path = folder.path();
             let reader = EmbeddedStore::open(path, Access::ReadOnly).unwrap();
             let mut store = open_small(path);
@@ -159,7 +167,7 @@ fn behaves_like_the_model_across_restarts() {
 
 #[test]
 fn cursors_survive_a_restart() {
-    let folder = tempfile::tempdir().unwrap();
+    let folder = folder_in_memory();
     let before = {
         let store = open_small(folder.path());
         store.put(&blocks(0..30)).unwrap();
@@ -176,7 +184,7 @@ fn cursors_survive_a_restart() {
 
 #[test]
 fn a_second_writer_is_told_about_the_first() {
-    let folder = tempfile::tempdir().unwrap();
+    let folder = folder_in_memory();
     let first = open(folder.path());
     let second = EmbeddedStore::open(folder.path(), Access::ReadWrite).unwrap_err();
     let text = second.to_string();
@@ -189,7 +197,7 @@ fn a_second_writer_is_told_about_the_first() {
 
 #[test]
 fn a_full_table_becomes_runs_that_are_merged() {
-    let folder = tempfile::tempdir().unwrap();
+    let folder = folder_in_memory();
     let store = open_small(folder.path());
     for seed in 0..500 {
         store.put(&[block(seed)]).unwrap();
@@ -209,7 +217,7 @@ fn a_full_table_becomes_runs_that_are_merged() {
 
 #[test]
 fn removal_gives_room_back() {
-    let folder = tempfile::tempdir().unwrap();
+    let folder = folder_in_memory();
     let store = open(folder.path());
     let large: Vec<VerifiedBlock> = (0..8u8)
         .map(|n| VerifiedBlock::new(vec![n; 1 << 20].into(), 0).unwrap())
@@ -236,7 +244,7 @@ fn removal_gives_room_back() {
 
 #[test]
 fn a_read_only_store_is_not_written() {
-    let folder = tempfile::tempdir().unwrap();
+    let folder = folder_in_memory();
     let path = folder.path().join("none");
     let reader = EmbeddedStore::open(&path, Access::ReadOnly).unwrap();
     assert!(matches!(reader.put(&[block(1)]), Err(StoreError::ReadOnly)));

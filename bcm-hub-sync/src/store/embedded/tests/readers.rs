@@ -4,7 +4,7 @@ use super::*;
 
 #[test]
 fn a_reader_sees_what_is_put_later() {
-    let folder = tempfile::tempdir().unwrap();
+    let folder = folder_in_memory();
     let path = folder.path().join("later");
     let early = EmbeddedStore::open(&path, Access::ReadOnly).unwrap();
     assert_eq!(early.get(block(1).key()).unwrap(), None);
@@ -32,7 +32,7 @@ fn a_reader_sees_what_is_put_later() {
 
 #[test]
 fn readers_follow_through_merges() {
-    let folder = tempfile::tempdir().unwrap();
+    let folder = folder_in_memory();
     let writer = open_small(folder.path());
     let done = AtomicU64::new(0);
     let readers = std::thread::scope(|scope| {
@@ -77,7 +77,7 @@ fn readers_follow_through_merges() {
 /// Removal gives room back while others read there: they see the block or none, never damage.
 #[test]
 fn no_reader_takes_a_removal_for_damage() {
-    let folder = tempfile::tempdir().unwrap();
+    let folder = folder_in_memory();
     let writer = open(folder.path());
     let reader = EmbeddedStore::open(folder.path(), Access::ReadOnly).unwrap();
     let large: Vec<VerifiedBlock> = (0..100u8)
@@ -117,7 +117,7 @@ fn no_reader_takes_a_removal_for_damage() {
 /// A record that is only partly there is not there yet.
 #[test]
 fn a_reader_waits_for_the_whole_record() {
-    let folder = tempfile::tempdir().unwrap();
+    let folder = folder_in_memory();
     let writer = open(folder.path());
     writer.put(&blocks(0..3)).unwrap();
     drop(writer);
@@ -137,7 +137,7 @@ fn a_reader_waits_for_the_whole_record() {
 /// After a recovery that cut records off, a reader that had seen them forgets them.
 #[test]
 fn a_reader_follows_a_cut() {
-    let folder = tempfile::tempdir().unwrap();
+    let folder = folder_in_memory();
     let path = folder.path();
     let writer = open(path);
     writer.put(&blocks(0..3)).unwrap();

@@ -68,7 +68,7 @@ fn uneven_keys_are_found() {
         vec![even[0]],
     ];
     for kind in kinds {
-        let folder = tempfile::tempdir().unwrap();
+        let folder = folder_in_memory();
         let (run, entries) = write(folder.path(), kind.iter().copied().map(short));
         let held: BTreeMap<BlockKey, Slot> = entries.iter().copied().collect();
         for n in kind {
@@ -88,7 +88,7 @@ fn uneven_keys_are_found() {
 
 #[test]
 fn an_empty_run_has_nothing() {
-    let folder = tempfile::tempdir().unwrap();
+    let folder = folder_in_memory();
     let (run, entries) = write(folder.path(), []);
     for key in [0, u128::MAX] {
         assert_eq!(find(&run, &short(key), &entries), None);
@@ -104,7 +104,7 @@ fn keys_that_begin_alike_are_told_apart() {
         key[28..].copy_from_slice(&n.to_be_bytes());
         BlockKey::Long(key)
     };
-    let folder = tempfile::tempdir().unwrap();
+    let folder = folder_in_memory();
     let others = (0..300u128).map(|n| short(n << 119));
     let keys = (0..400)
         .map(alike)
@@ -121,7 +121,7 @@ fn keys_that_begin_alike_are_told_apart() {
 fn a_store_tells_keys_apart_that_begin_alike() {
     // Two hashes that share 16 bytes cannot be made for a test, so the runs are given such keys
     // through the table, as a merge would get them.
-    let folder = tempfile::tempdir().unwrap();
+    let folder = folder_in_memory();
     let store = open_small(folder.path());
     store.put(&blocks(0..20)).unwrap();
     let journal = store.journal.get().unwrap();
