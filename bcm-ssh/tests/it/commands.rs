@@ -3,7 +3,7 @@
 use std::{
     path::Path,
     sync::{Arc, Mutex},
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use bcm_ssh::{Command, Local, OutputLine, Privilege, Remote, RunError};
@@ -141,19 +141,29 @@ fn processes_of(marker: &str) -> usize {
     found
 }
 
+/// Runs a script that says `begun` and does not end by itself, until the deadline finds it begun,
+/// however long that takes.
+async fn over_its_deadline(host: &dyn Remote, script: &str, argument: &str) {
+    let mut deadline = Duration::from_secs(1);
+    loop {
+        let command = Command::script(script, [argument]).deadline(deadline);
+        let error = host.run(command).await.unwrap_err();
+        let RunError::Timeout { ended, said, .. } = &error else {
+            panic!("{error:?}");
+        };
+        if said == "begun" {
+            assert!(*ended, "{error}");
+            return;
+        }
+        assert_eq!(said, "");
+        deadline *= 2;
+    }
+}
+
 async fn a_deadline_ends_the_program(host: &dyn Remote) -> Outcome {
     // A time that no other sleeps.
-    let time = format!("3600.{}", std::process::id());
-    let command = Command::script("echo begun; sleep $1; echo over", [time.clone()])
-        .deadline(Duration::from_secs(1));
-    let start = Instant::now();
-    let error = host.run(command).await.unwrap_err();
-    let RunError::Timeout { ended, said, .. } = &error else {
-        panic!("{error:?}");
-    };
-    assert!(*ended, "{error}");
-    assert_eq!(said, "begun");
-    assert!(start.elapsed() < Duration::from_secs(20));
+    let time = format!("600.{}", std::process::id());
+    over_its_deadline(host, "echo begun; sleep $1; echo over", &time).await;
     if host.host() == "this machine" {
         assert_eq!(processes_of(&time), 0);
     }
@@ -163,14 +173,8 @@ async fn a_deadline_ends_the_program(host: &dyn Remote) -> Outcome {
 async fn a_deadline_kills_what_does_not_end(host: &dyn Remote) -> Outcome {
     let folder = tempfile::tempdir()?;
     let file = folder.path().join("pid");
-    let script = "trap '' TERM; echo $$ >\"$1\"; while :; do sleep 0.1; done";
-    let command =
-        Command::script(script, [file.to_str().unwrap()]).deadline(Duration::from_secs(1));
-    let error = host.run(command).await.unwrap_err();
-    assert!(
-        matches!(&error, RunError::Timeout { ended: true, .. }),
-        "{error:?}"
-    );
+    let script = "trap '' TERM; echo $$ >\"$1\"; echo begun; while :; do sleep 0.1; done";
+    over_its_deadline(host, script, file.to_str().unwrap()).await;
     let pid = std::fs::read_to_string(file)?;
     assert!(!Path::new("/proc").join(pid.trim()).join("exe").exists());
     Ok(())
@@ -189,14 +193,21 @@ async fn too_much_output(host: &dyn Remote) -> Outcome {
 async fn lines_as_they_come(host: &dyn Remote) -> Outcome {
     let lines = Arc::new(Mutex::new(Vec::new()));
     let seen = lines.clone();
-    let command = Command::script("echo one; echo two >&2; sleep 0.1; printf three", [""; 0])
-        .watch(move |line| {
-            seen.lock().unwrap().push(match line {
-                OutputLine::Stdout(text) => format!("out {text}"),
-                OutputLine::Stderr(text) => format!("err {text}"),
-                _ => unreachable!(),
-            });
+    let folder = tempfile::tempdir()?;
+    let go_on = folder.path().join("go-on");
+    // It says no more until it is told that two lines were seen.
+    let script = "echo one; echo two >&2; until [ -e \"$1\" ]; do sleep 0.02; done; printf three";
+    let command = Command::script(script, [go_on.to_str().unwrap()]).watch(move |line| {
+        let mut seen = seen.lock().unwrap();
+        seen.push(match line {
+            OutputLine::Stdout(text) => format!("out {text}"),
+            OutputLine::Stderr(text) => format!("err {text}"),
+            _ => unreachable!(),
         });
+        if seen.len() == 2 {
+            std::fs::write(&go_on, "").unwrap();
+        }
+    });
     let output = host.run(command).await?;
     let mut lines = lines.lock().unwrap().clone();
     assert_eq!(lines.last().unwrap(), "out three");
@@ -219,9 +230,14 @@ async fn invalid_commands(host: &dyn Remote) -> Outcome {
 }
 
 async fn dropping_ends_it_here(host: &dyn Remote) -> Outcome {
-    let running = host.run(Command::new("sleep").arg("15"));
-    let dropped = tokio::time::timeout(Duration::from_millis(300), running).await;
-    assert!(dropped.is_err());
+    let begun = Arc::new(tokio::sync::Notify::new());
+    let told = begun.clone();
+    let command =
+        Command::script("echo begun; sleep 15", [""; 0]).watch(move |_| told.notify_one());
+    tokio::select! {
+        ended = host.run(command) => panic!("{ended:?}"),
+        () = begun.notified() => {}
+    }
     // The connection is as good as before.
     assert!(host.run(Command::new("true")).await?.success());
     Ok(())

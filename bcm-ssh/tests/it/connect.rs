@@ -409,7 +409,7 @@ fn nothing_is_left_after_closing() -> Outcome {
                 drop(host);
             }
             // The sshd of this connection ends when the connection does.
-            for _ in 0..200 {
+            for _ in 0..3000 {
                 if !std::path::Path::new("/proc").join(&sshd_of_it).exists() {
                     break;
                 }

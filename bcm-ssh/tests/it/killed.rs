@@ -34,8 +34,10 @@ pub(crate) fn hold() {
         let host = Ssh::connect(&address.parse()?, &options).await?;
         let output = host.run(Command::script("echo $PPID", [""; 0])).await?;
         println!("{}", output.stdout_text());
-        // A command that runs when the process is killed.
-        host.run(Command::new("sleep").arg("3")).await?;
+        // A command that runs when the process is killed, and ends when the test says so.
+        let script = "while [ -d \"$1\" ] && ! [ -e \"$1/over\" ]; do sleep 0.05; done";
+        host.run(Command::script(script, [folder.to_str().unwrap()]))
+            .await?;
         Ok(())
     })
     .unwrap();
@@ -57,7 +59,8 @@ fn a_killed_process_leaves_no_connection() -> Outcome {
     assert!(serving.exists(), "{line:?}");
     holder.kill()?;
     holder.wait()?;
-    // The master goes when the commands of its other sessions have ended, the last in three seconds.
+    // The master goes when the commands of its other sessions have ended.
+    std::fs::write(sshd.folder.path().join("over"), "")?;
     let start = Instant::now();
     while serving.exists() {
         assert!(start.elapsed() < Duration::from_secs(45), "{}", sshd.log());

@@ -42,7 +42,8 @@ const READY: &str = "echo run >>runs\necho $$ >pid\n\
 async fn one_tor_serves_all_and_ends_when_nobody_wants_it() {
     let folder = tempfile::tempdir().unwrap();
     let tor = fake(folder.path(), READY);
-    let start = starter(&tor, Duration::from_millis(300));
+    // Longer than until the first asks for the one that was started for it.
+    let start = starter(&tor, Duration::from_secs(2));
     let said = Mutex::new(Vec::new());
     let say = |text: &str| said.lock().unwrap().push(text.to_owned());
     let first = lease(&tor, &start, LIMIT, say);
