@@ -45,8 +45,9 @@ async fn connection(mut stream: TcpStream, shared: &Shared) -> io::Result<()> {
     stream.set_nodelay(true)?;
     let mut buffer = Vec::new();
     while let Some(request) = read_head(&mut stream, &mut buffer).await? {
+        let mut pauses = shared.pauses.subscribe();
         let (answer, fault, pause) = shared.http(&request.method, &request.path);
-        tokio::time::sleep(pause).await;
+        let _ = tokio::time::timeout(pause, pauses.changed()).await;
         let head_only = request.method == "HEAD";
         let close = request
             .header("connection")

@@ -54,6 +54,8 @@ struct Shared {
     state: Mutex<State>,
     /// Told when the 0-db gets a block.
     sets: watch::Sender<()>,
+    /// Told when answers take another time.
+    pauses: watch::Sender<()>,
 }
 
 struct State {
@@ -101,6 +103,7 @@ impl Origin {
         let shared = Arc::new(Shared {
             state: Mutex::new(state),
             sets: watch::Sender::new(()),
+            pauses: watch::Sender::new(()),
         });
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(1)
@@ -251,14 +254,16 @@ impl Origin {
         self.shared.lock().hangup_after = replies;
     }
 
-    /// How long the hub and the 0-db wait before each of their answers.
+    /// How long the hub and the 0-db wait before each of their answers. Answers that wait are given
+    /// at once.
     pub fn slow(&self, http: Duration, zdb: Duration) {
         let mut state = self.shared.lock();
         state.http_pause = http;
         state.zdb_pause = zdb;
+        self.shared.pauses.send_replace(());
     }
 
-    /// Ends every fault.
+    /// Ends every fault. Answers that wait are given at once.
     pub fn heal(&self) {
         let mut state = self.shared.lock();
         state.http_rules.clear();
@@ -266,6 +271,13 @@ impl Origin {
         state.hangup_after = None;
         state.http_pause = Duration::ZERO;
         state.zdb_pause = Duration::ZERO;
+        self.shared.pauses.send_replace(());
+    }
+
+    /// How many requests and commands there were since the last [`Origin::forget_counts`].
+    pub fn asked(&self) -> u64 {
+        let state = self.shared.lock();
+        state.requests.values().chain(state.commands.values()).sum()
     }
 
     /// How often each path was asked for since the last [`Origin::forget_counts`].

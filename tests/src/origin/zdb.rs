@@ -31,13 +31,14 @@ async fn connection(stream: TcpStream, shared: &Shared) -> io::Result<()> {
     let mut stream = BufReader::new(stream);
     let mut replies = 0_u64;
     while let Some(arguments) = read_command(&mut stream).await? {
+        let mut pauses = shared.pauses.subscribe();
         let (reply, pause, hangup_after) = shared.zdb(&arguments);
         if hangup_after.is_some_and(|most| replies >= most) {
             return Ok(());
         }
         replies += 1;
         if !pause.is_zero() {
-            tokio::time::sleep(pause).await;
+            let _ = tokio::time::timeout(pause, pauses.changed()).await;
         }
         match reply {
             Reply::Bytes(bytes) => stream.write_all(&bytes).await?,

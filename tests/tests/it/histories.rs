@@ -5,18 +5,47 @@ use std::collections::BTreeSet;
 use std::ops::ControlFlow;
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use bcm_core::progress::{Level, Outcome, Progress, TaskId, Unit};
 use bcm_hub_sync::flist::{Flist, Limits};
 use bcm_hub_sync::layout::Layout;
 use bcm_hub_sync::store::BlockStore;
 use bcm_hub_sync::store::memory::MemoryStore;
-use bcm_hub_sync::sync::{SyncConfig, SyncOutcome, sync};
+use bcm_hub_sync::sync::{SyncConfig, SyncError, SyncOutcome, sync};
 use bcm_tests::chance::Chance;
 use bcm_tests::origin::{HttpFault, Node, Origin, Users};
 use bcm_tests::tree::Tree;
 use bytes::Bytes;
 use tokio_util::sync::CancellationToken;
+
+/// Ends a sync after so many steps that it told of.
+struct StopAfter(AtomicU64, CancellationToken);
+
+impl StopAfter {
+    fn step(&self) {
+        if self.0.fetch_sub(1, Ordering::Relaxed) == 0 {
+            self.1.cancel();
+        }
+    }
+}
+
+impl Progress for StopAfter {
+    fn started(&self, _: &str, _: Unit, _: Option<u64>) -> TaskId {
+        self.step();
+        TaskId(0)
+    }
+    fn advanced(&self, _: TaskId, _: u64, _: u64) {
+        self.step();
+    }
+    fn finished(&self, _: TaskId, _: &Outcome) {
+        self.step();
+    }
+    fn note(&self, _: Level, _: &str) {
+        self.step();
+    }
+}
 
 const ROUNDS: usize = 8;
 const REPOSITORIES: [&str; 5] = ["alice.3bot", "tf-zos", "New Repo", "ümlaut+x", "UPPER"];
@@ -146,23 +175,13 @@ fn a_mirror_follows() {
     // by its checksum; look at it always.
     config.recheck_after = Duration::ZERO;
     let runtime = tokio::runtime::Runtime::new().expect("a runtime");
-    let run = |config: &SyncConfig, stop_after: Option<Duration>| {
+    let run = |config: &SyncConfig, steps: u64| {
         let cancel = CancellationToken::new();
-        let progress = bcm_core::progress::none();
-        let stop = cancel.clone();
-        runtime.block_on(async {
-            let stopping = async move {
-                if let Some(time) = stop_after {
-                    tokio::time::sleep(time).await;
-                    stop.cancel();
-                }
-            };
-            let syncing = sync(&layout, config, Arc::clone(&store), progress, cancel);
-            tokio::join!(syncing, stopping).0
-        })
+        let progress = Arc::new(StopAfter(AtomicU64::new(steps), cancel.clone()));
+        runtime.block_on(sync(&layout, config, Arc::clone(&store), progress, cancel))
     };
     let mut before = Tree::default();
-    let mut changed = 0;
+    let (mut changed, mut broken_off) = (0, 0);
     for round in 0..ROUNDS {
         let place = format!("seed {seed}, round {round}");
         let expected = origin.edit(|users| {
@@ -172,21 +191,23 @@ fn a_mirror_follows() {
             written(users, &folder.path().join(format!("expected-{round}")))
         });
         // Now and then a sync that breaks off or that meets a broken upstream comes first.
-        match chance.below(4) {
-            0 => {
-                let time = Duration::from_millis(chance.below(60));
-                let _ = run(&config, Some(time));
-            }
-            1 => {
+        match round % 4 {
+            // At its first step, which each has, or at another.
+            1 => match run(&config, chance.below(round as u64)) {
+                Err(SyncError::Cancelled) => broken_off += 1,
+                // It has ended before.
+                other => drop(other.unwrap_or_else(|e| panic!("{place}: {e:?}"))),
+            },
+            3 => {
                 let path = format!("/{}/*", chance.of(&REPOSITORIES));
                 origin.fault(&path, HttpFault::status(404));
-                let report = run(&config, None).unwrap_or_else(|e| panic!("{place}: {e:?}"));
+                let report = run(&config, u64::MAX).unwrap_or_else(|e| panic!("{place}: {e:?}"));
                 assert!(report.refused_total < 50, "{place}: {report:#?}");
                 origin.heal();
             }
             _ => {}
         }
-        let report = run(&config, None).unwrap_or_else(|e| panic!("{place}: {e:?}"));
+        let report = run(&config, u64::MAX).unwrap_or_else(|e| panic!("{place}: {e:?}"));
         assert_eq!(
             report.outcome(),
             SyncOutcome::Complete,
@@ -201,6 +222,7 @@ fn a_mirror_follows() {
         changed > ROUNDS / 2,
         "seed {seed}: hardly anything ever changed"
     );
+    assert!(broken_off > 0, "seed {seed}: no sync was broken off");
     every_block_is_there(&layout.users(), &*store, folder.path());
 }
 

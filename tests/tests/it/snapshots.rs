@@ -3,7 +3,9 @@
 use std::ffi::OsString;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
 
 use bcm_tests::bcm::{self, Finished};
 use bcm_tests::mirror::Mirror;
@@ -51,6 +53,15 @@ fn download(http: SocketAddr, path: &str) -> (String, Vec<u8>) {
     (status, answer.split_off(end))
 }
 
+/// Tells a loop to end when it is dropped.
+struct End<'a>(&'a AtomicBool);
+
+impl Drop for End<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
 #[test]
 fn restoring_is_seen_whole_by_clients_that_download_in_a_loop() {
     let origin = Origin::recorded();
@@ -66,29 +77,40 @@ fn restoring_is_seen_whole_by_clients_that_download_in_a_loop() {
     let served = mirror.serve();
     let old = std::fs::read(mirror.data().join("hub/users").join(TINY)).expect("the new one");
     let over = AtomicBool::new(false);
-    let seen = std::thread::scope(|scope| {
+    let seen = Mutex::new(Vec::new());
+    let see = || seen.lock().expect("no panic");
+    std::thread::scope(|scope| {
         let client = scope.spawn(|| {
-            let mut seen = Vec::new();
             while !over.load(Ordering::Relaxed) {
                 let (status, body) = download(served.http, TINY);
-                assert_eq!(status, "HTTP/1.1 200 OK", "after {} requests", seen.len());
+                let mut seen = see();
+                assert_eq!(status, "HTTP/1.1 200 OK", "after {} others", seen.len());
                 if seen.last() != Some(&body) {
                     seen.push(body);
                 }
             }
-            seen
         });
+        // Until the client has seen it.
+        let until_seen = |wanted: &Vec<u8>| {
+            let begin = Instant::now();
+            while see().last() != Some(wanted) {
+                let late = begin.elapsed() > Duration::from_secs(60);
+                assert!(!late && !client.is_finished(), "it was never served");
+                std::thread::sleep(Duration::from_millis(5));
+            }
+        };
+        // A client in another thread goes on when this one fails.
+        let end = End(&over);
+        until_seen(&old);
         for name in [&names[0], &names[1], &names[0]] {
             hub(&mirror, &["snapshot", "restore", name]).assert_code(0);
             let wanted = std::fs::read(mirror.data().join("hub/users").join(TINY)).expect("it");
-            // Until the server has noticed.
-            while download(served.http, TINY).1 != wanted {
-                std::thread::sleep(std::time::Duration::from_millis(20));
-            }
+            until_seen(&wanted);
         }
-        over.store(true, Ordering::Relaxed);
-        client.join().expect("no failed request")
+        drop(end);
+        client.join().expect("no failed request");
     });
+    let seen = seen.into_inner().expect("no panic");
     let (status, metrics) = download(served.http, "metrics");
     let metrics = String::from_utf8(metrics).expect("text");
     assert_eq!(status, "HTTP/1.1 200 OK");

@@ -17,8 +17,8 @@ fn a_second_sync_is_told_who_is_there_and_readers_go_on() {
     let app = "/alice.3bot/my-app-1.0.flist";
     assert_eq!(get(served.http, app).status, 404);
 
-    // So slow that it is at work for a second or more; once it asks for something it has the lock.
-    origin.slow(Duration::from_millis(200), Duration::from_millis(20));
+    // At work for as long as nothing is answered; once it asks for something it has the lock.
+    origin.slow(Duration::from_secs(3600), Duration::from_secs(3600));
     origin.forget_counts();
     let first = mirror.start_sync(&origin, &[]);
     wait_until("the first sync is at work", || {
@@ -33,6 +33,7 @@ fn a_second_sync_is_told_who_is_there_and_readers_go_on() {
     );
     let tiny = get(served.http, "/tf-bootable/ubuntu-tiny.flist");
     assert_eq!(tiny.status, 200, "readers go on");
+    origin.heal();
     first.finish(Duration::from_secs(60)).assert_code(0);
 
     wait_until("what it published is served", || {

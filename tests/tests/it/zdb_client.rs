@@ -87,7 +87,11 @@ fn what_breaks_is_an_error_in_time() {
         let origin = Origin::recorded();
         origin.block_fault(&key, fault.clone());
         let result = run(async {
-            let mut client = connect(&origin, Duration::from_millis(500)).await;
+            let idle = match fault {
+                BlockFault::Stall => Duration::from_millis(500),
+                _ => Duration::from_secs(30),
+            };
+            let mut client = connect(&origin, idle).await;
             client.get(&fixtures::unhex(&key)).await
         });
         let error = result.expect_err("it is broken");

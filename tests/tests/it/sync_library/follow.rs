@@ -118,12 +118,6 @@ impl Drop for Following {
 fn mirror() -> Mirror {
     let mut mirror = Mirror::new();
     mirror.config.blocks = BlockMode::All;
-    // Nothing is deleted upstream; what is slow must not fail.
-    mirror.config.http.first_byte = Duration::from_secs(60);
-    mirror.config.http.idle = Duration::from_secs(60);
-    mirror.config.http.connect = Duration::from_secs(60);
-    mirror.config.fetch.client.connect = Duration::from_secs(60);
-    mirror.config.fetch.client.idle = Duration::from_secs(60);
     mirror.origin.scan_page(50);
     mirror.origin.edit(|_| ());
     mirror

@@ -33,7 +33,10 @@ fn a_bad_flist_is_refused_and_all_that_leads_to_it_waits() {
         (HttpFault::redirect("file:///etc/passwd"), "not followed"),
         (HttpFault::redirect("http://127.1.2.3/x"), "another host"),
     ] {
-        let mirror = Mirror::new();
+        let mut mirror = Mirror::new();
+        if matches!(fault, HttpFault::Silent | HttpFault::SilentBody) {
+            mirror = mirror.impatient();
+        }
         mirror.origin.fault(&format!("/{TINY}"), fault.clone());
         let report = mirror.partial();
         let why = reason(&report.refused, TINY);
@@ -179,7 +182,10 @@ fn listings_that_never_end_or_never_come_are_an_error() {
         HttpFault::body("[]"),
         HttpFault::status(502),
     ] {
-        let mirror = Mirror::new();
+        let mut mirror = Mirror::new();
+        if matches!(fault, HttpFault::Silent) {
+            mirror = mirror.impatient();
+        }
         mirror.origin.fault("/api/*", fault.clone());
         match mirror.try_sync() {
             Err(SyncError::List(error)) => assert!(error.hub.contains("127.0.0.1")),
@@ -207,9 +213,10 @@ fn a_second_writer_is_told_and_a_cancelled_sync_goes_on_later() {
     let lock = bcm_core::lock::FolderLock::acquire(&mirror.layout.lock()).expect("the lock");
     assert!(matches!(mirror.try_sync(), Err(SyncError::Lock(_))));
     drop(lock);
+    // Blocks are asked for, and never come.
     mirror
         .origin
-        .slow(Duration::ZERO, Duration::from_millis(300));
+        .slow(Duration::ZERO, Duration::from_secs(3600));
     let cancel = CancellationToken::new();
     let store: Arc<dyn BlockStore> = mirror.store.clone();
     let result = run(async {
@@ -221,10 +228,15 @@ fn a_second_writer_is_told_and_a_cancelled_sync_goes_on_later() {
             cancel.clone(),
         );
         let stop = async {
-            tokio::time::sleep(Duration::from_millis(200)).await;
+            while mirror.origin.commands().is_empty() {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
             cancel.cancel();
         };
-        tokio::join!(syncing, stop).0
+        let both = async { tokio::join!(syncing, stop).0 };
+        tokio::time::timeout(Duration::from_secs(60), both)
+            .await
+            .expect("it asks for blocks, and ends when it is told to")
     });
     assert!(matches!(result, Err(SyncError::Cancelled)), "{result:?}");
     assert!(mirror.tree().0.is_empty());

@@ -26,6 +26,15 @@ struct Case {
     subject: String,
     says: &'static str,
     arrange: Box<dyn Fn(&mut Mirror)>,
+    stays_silent: bool,
+}
+
+/// Whether only a time-out ends it.
+fn stays_silent(fault: &HttpFault) -> bool {
+    matches!(
+        fault,
+        HttpFault::Silent | HttpFault::SilentBody | HttpFault::Drip(..)
+    )
 }
 
 fn case(
@@ -39,6 +48,7 @@ fn case(
         subject: subject.into(),
         says,
         arrange: Box::new(arrange),
+        stays_silent: false,
     }
 }
 
@@ -67,9 +77,14 @@ fn link(name: &str, target: &str) -> Value {
 
 /// Answers `fault` for the file of an flist.
 fn flist(sent: &'static str, says: &'static str, fault: HttpFault) -> Case {
-    case(sent, TINY, says, move |mirror| {
+    let stays_silent = stays_silent(&fault);
+    let arrange = move |mirror: &mut Mirror| {
         mirror.origin.fault(&format!("/{TINY}"), fault.clone());
-    })
+    };
+    Case {
+        stays_silent,
+        ..case(sent, TINY, says, arrange)
+    }
 }
 
 /// Publishes `content` upstream, with the MD5 that it has.
@@ -199,9 +214,9 @@ fn cases() -> Vec<Case> {
         flist("nothing, after accepting", "no answer", HttpFault::Silent),
         flist("a head and no body", "no answer", HttpFault::SilentBody),
         flist(
-            "a byte every 50 ms",
+            "a byte every 10 ms",
             "bytes/s",
-            HttpFault::Drip(1, Duration::from_millis(50)),
+            HttpFault::Drip(1, Duration::from_millis(10)),
         ),
         flist("an flist of 1 TiB", "", HttpFault::WrongLength(1 << 40)),
         content("a page with its own MD5", "not an flist", |_| {
@@ -254,8 +269,8 @@ fn listings() -> Vec<(&'static str, HttpFault)> {
         ),
         ("no answer to any listing", HttpFault::Silent),
         (
-            "listings a byte every 50 ms",
-            HttpFault::Drip(1, Duration::from_millis(50)),
+            "listings a byte every 10 ms",
+            HttpFault::Drip(1, Duration::from_millis(10)),
         ),
         (
             "listings from file:",
@@ -279,6 +294,9 @@ fn each_is_refused_alone_and_the_rest_is_mirrored() {
     row("sent", "refused", "what the operator reads");
     for case in cases() {
         let mut mirror = Mirror::new();
+        if case.stays_silent {
+            mirror = mirror.impatient();
+        }
         (case.arrange)(&mut mirror);
         let report = mirror.partial();
         let mut all = report.refused.iter().chain(&report.deferred);
@@ -322,7 +340,10 @@ fn each_is_refused_alone_and_the_rest_is_mirrored() {
 #[test]
 fn a_useless_listing_ends_the_sync_and_changes_nothing() {
     for (sent, fault) in listings() {
-        let mirror = Mirror::synced();
+        let mut mirror = Mirror::synced();
+        if stays_silent(&fault) {
+            mirror = mirror.impatient();
+        }
         let before = mirror.tree();
         mirror.origin.fault("/api/*", fault);
         let begin = std::time::Instant::now();

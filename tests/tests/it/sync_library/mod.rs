@@ -13,7 +13,6 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bcm_core::http::HttpOptions;
 use bcm_core::progress;
 use bcm_core::retry::RetryPolicy;
 use bcm_hub_sync::block::BlockKey;
@@ -41,26 +40,18 @@ struct Mirror {
     config: SyncConfig,
 }
 
-/// A configuration that does not wait long for anything.
+/// A configuration that is quick to try again, and patient.
 fn config(origins: &[&Origin]) -> SyncConfig {
     let hubs = origins.iter().map(|origin| origin.url());
     let mut config = SyncConfig::new(hubs.map(|url| url.parse().expect("a URL")).collect());
     let zdbs = origins.iter().map(|origin| origin.zdb_url());
     config.upstream_zdb = zdbs.map(|url| url.parse().expect("an address")).collect();
-    config.http = HttpOptions {
-        connect: Duration::from_millis(400),
-        first_byte: Duration::from_millis(400),
-        idle: Duration::from_millis(400),
-        ..HttpOptions::default()
-    };
     config.retry = RetryPolicy {
         attempts: 2,
         first: Duration::from_millis(1),
         longest: Duration::from_millis(2),
     };
     config.fetch.retry = config.retry.clone();
-    config.fetch.client.connect = Duration::from_millis(400);
-    config.fetch.client.idle = Duration::from_millis(400);
     config.delete_after = Some(Duration::ZERO);
     config.max_delete = 0.5;
     config
@@ -77,6 +68,15 @@ impl Mirror {
             origin,
             folder,
         }
+    }
+
+    /// Does not wait long for an upstream that says nothing. What does answer has to do so within
+    /// this time, too.
+    fn impatient(mut self) -> Self {
+        self.config.http.connect = Duration::from_millis(500);
+        self.config.http.first_byte = Duration::from_millis(500);
+        self.config.http.idle = Duration::from_secs(1);
+        self
     }
 
     /// A mirror of an upstream that is edited; it is already in sync.

@@ -94,7 +94,10 @@ fn without_fileslist_the_repositories_are_listed_one_by_one() {
         HttpFault::Truncated(100),
         HttpFault::Silent,
     ] {
-        let mirror = Mirror::new();
+        let mut mirror = Mirror::new();
+        if matches!(fault, HttpFault::Silent) {
+            mirror = mirror.impatient();
+        }
         mirror.origin.fault("/api/fileslist", fault.clone());
         let report = mirror.complete();
         recorded_tree().assert_same(&mirror.tree(), &format!("{fault:?}"));
