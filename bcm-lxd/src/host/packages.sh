@@ -53,17 +53,8 @@ bring_packages() {
     mkdir -p "$notes/archives/partial"
     # A disk that was full in the middle leaves some unpacked without what they need; apt mends that
     # only when it is asked for nothing else.
-    apt check >/dev/null 2>&1 || apt -f install --no-install-recommends >/dev/null 2>&1 || true
-    apt install --no-install-recommends "$@" >"$notes/apt.log" 2>&1 || {
-        # The lists may be older than the mirror.
-        apt update >"$notes/apt.log" 2>&1 || { tail -n 5 "$notes/apt.log" >&2; exit 1; }
-        apt install --no-install-recommends "$@" >"$notes/apt.log" 2>&1 || {
-            # The reason is on the line after dpkg's own.
-            why=$(grep -E '^ ?(E|W|Err|dpkg|cannot|.*No space left)[: ]?' "$notes/apt.log" | tail -n 6)
-            printf '%s\n' "${why:-$(tail -n 6 "$notes/apt.log")}" >&2
-            exit 1
-        }
-    }
+    apt check >/dev/null 2>&1 || change_packages -f install --no-install-recommends
+    change_packages install --no-install-recommends "$@"
     note_packages
     rm -rf "$notes"/*.before "$notes/apt.log" "$notes/archives"
 }
@@ -71,6 +62,21 @@ bring_packages() {
 apt() {
     apt-get -q -y -o DPkg::Lock::Timeout=300 -o Dpkg::Options::=--force-confold \
         -o "Dir::Cache::archives=$notes/archives/" "$@"
+}
+
+# Runs apt with its arguments, and ends with its reason where it fails.
+change_packages() {
+    apt "$@" >"$notes/apt.log" 2>&1 && return
+    # As long as it did not come to dpkg, the lists may be older than the mirror. Afterwards they are not
+    # why, and a second failure would hide the reason of the first.
+    if ! grep -q '^E: Sub-process .*dpkg returned an error' "$notes/apt.log"; then
+        apt update >"$notes/apt.log" 2>&1 || { tail -n 5 "$notes/apt.log" >&2; exit 1; }
+        apt "$@" >"$notes/apt.log" 2>&1 && return
+    fi
+    # The reason is on the line after dpkg's own.
+    why=$(grep -E '^ ?(E|W|Err|dpkg|cannot|.*No space left)[: ]?' "$notes/apt.log" | tail -n 6)
+    printf '%s\n' "${why:-$(tail -n 6 "$notes/apt.log")}" >&2
+    exit 1
 }
 
 # Purges the packages in the notes.
