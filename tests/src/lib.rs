@@ -16,6 +16,7 @@ pub mod fixtures;
 pub mod kill_points;
 pub mod lab;
 pub mod mirror;
+pub mod on_request;
 pub mod origin;
 pub mod own_zdb;
 pub mod tree;

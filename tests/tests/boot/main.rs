@@ -2,8 +2,8 @@
 //! the medium over iPXE and our server to a kernel that shows its command line on the serial console.
 //!
 //! `bash .ci/run boot` brings what is needed (Debian's packages, a kernel that stands in for Zero-OS, and
-//! Debian 13's iPXE beside the host's) and runs this. Elsewhere every test is listed as ignored, with
-//! what it needs. With `BCM_BOOT=required` they have to run, and fail where they cannot.
+//! Debian 13's iPXE beside the host's) and runs this, one of them by `bash .ci/run boot:NAME`. They run
+//! with `BCM_BOOT=required` alone.
 //!
 //! All of it runs in a network namespace of its own: nothing that a machine sends leaves it.
 
@@ -19,7 +19,8 @@ use bcm_bootstrap_sync::image::{Media, Medium, Prebuilt, Script};
 use bcm_bootstrap_sync::ipxe::{self, BootScript, Boots, ExtraArguments, FarmId};
 use bcm_bootstrap_sync::run_mode::{RunMode, RunModes};
 use bcm_core::serve::path::segments;
-use libtest_mimic::{Arguments, Failed, Trial};
+use bcm_tests::on_request::OnRequest;
+use libtest_mimic::{Arguments, Failed};
 
 use machine::{From, Machine};
 use needs::Files;
@@ -103,12 +104,11 @@ const UEFI: &[(&str, Ipxe, Medium, Carries, From)] = &[
 
 fn main() -> ExitCode {
     let arguments = Arguments::from_args();
-    #[allow(clippy::disallowed_methods, reason = "who runs the tests decides")]
-    let required = std::env::var("BCM_BOOT").is_ok_and(|wish| wish == "required");
-    let files = if arguments.list {
-        Err("to be run".to_owned())
-    } else {
-        needs::files()
+    let group = OnRequest::new("BCM_BOOT", || needs::files().err());
+    let runs = group.is_requested() && !arguments.list;
+    let files = match runs {
+        true => needs::files(),
+        false => Err("a request".to_owned()),
     };
     if files.is_ok()
         && let Some(code) = namespace::enter()
@@ -121,15 +121,10 @@ fn main() -> ExitCode {
         .chain(UEFI.iter().map(|case| (case, true)))
         .map(|(&(name, ipxe, medium, carries, from), uefi)| {
             let files = files.clone();
-            let needs = files.as_ref().err().cloned();
-            let trial = Trial::test(name, move || {
+            group.trial(name, move || {
                 let files = files.map_err(|needs| format!("it needs {needs}"))?;
                 boots(&files, name, ipxe, medium, carries, from, uefi)
-            });
-            match needs {
-                Some(needs) if !required => trial.with_kind(needs).with_ignored_flag(true),
-                _ => trial,
-            }
+            })
         })
         .collect();
     libtest_mimic::run(&arguments, trials).exit_code()

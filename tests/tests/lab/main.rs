@@ -1,8 +1,7 @@
 //! Tests that need the laboratory.
 //!
-//! `cargo test -p bcm-tests --test lab` as root, on a host that `cargo lab doctor` is content with.
-//! Elsewhere every test is listed as ignored with what it needs. With `BCM_LAB=required` they have
-//! to run, and fail where they cannot; with `BCM_LAB=off` they are ignored anyway.
+//! They run with `BCM_LAB=required` alone, as root on a host that `cargo lab doctor` is content with:
+//! `bash .ci/run lab`, and one of them by `bash .ci/run lab:NAME`.
 
 mod autoinstall;
 mod cleanup;
@@ -19,7 +18,8 @@ mod ssh;
 mod stack;
 
 use bcm_tests::lab::doctor;
-use libtest_mimic::{Arguments, Failed, Trial};
+use bcm_tests::on_request::OnRequest;
+use libtest_mimic::{Arguments, Failed};
 
 /// A test's outcome; its message is printed where it fails.
 type Outcome = Result<(), Failed>;
@@ -45,23 +45,13 @@ fn tests() -> Vec<Test> {
 }
 
 fn main() {
-    let arguments = Arguments::from_args();
-    #[allow(clippy::disallowed_methods, reason = "who runs the tests decides")]
-    let wish = std::env::var("BCM_LAB").unwrap_or_default();
-    let needs = match (wish.as_str(), doctor::check()) {
-        ("required", _) | (_, Ok(())) if wish != "off" => None,
-        (_, Err(missing)) => Some(missing.to_string()),
-        (_, Ok(())) => Some("BCM_LAB is off".to_owned()),
-    };
+    let mut arguments = Arguments::from_args();
+    // Beside each other, since all of them wait for machines; but each test has some of its own.
+    arguments.test_threads.get_or_insert(2);
+    let group = OnRequest::new("BCM_LAB", || doctor::check().err().map(|e| e.to_string()));
     let trials = tests()
         .into_iter()
-        .map(|(name, test)| {
-            let trial = Trial::test(name, test);
-            match &needs {
-                Some(needs) => trial.with_kind(needs.clone()).with_ignored_flag(true),
-                None => trial,
-            }
-        })
+        .map(|(name, test)| group.trial(name, test))
         .collect();
     let conclusion = libtest_mimic::run(&arguments, trials);
     shared::end();

@@ -6,6 +6,7 @@ mod full_points;
 
 use std::process::{Command, ExitCode};
 
+use bcm_tests::on_request::timed;
 use libtest_mimic::{Arguments, Failed, Trial};
 
 /// Something that a machine has or has not, and how to find out.
@@ -35,7 +36,7 @@ fn trial(name: &str, need: &Need, run: fn()) -> Trial {
         })
     };
     if (need.is_met)() {
-        Trial::test(name, run)
+        timed(name, run)
     } else {
         Trial::test(format!("{name} (ignored, needs {})", need.name), run).with_ignored_flag(true)
     }

@@ -1,8 +1,8 @@
 //! Clusters of virtual machines that `bcm` makes from nothing, with QEMU: on Debian for amd64, with
 //! the programs that building an image takes and a way to Debian's mirror.
 //!
-//! `bash .ci/run vm` brings what is needed and runs this. Elsewhere the test is listed as ignored, with
-//! what it needs; with `BCM_VM=required` it has to run. The image that is built stays in `target/vm`.
+//! `bash .ci/run vm` brings what is needed and runs this; it runs with `BCM_VM=required` alone. The image
+//! that is built stays in `target/vm`.
 
 mod operator;
 
@@ -10,22 +10,15 @@ use std::path::Path;
 use std::process::{Command, ExitCode};
 use std::time::Instant;
 
-use libtest_mimic::{Arguments, Failed, Trial};
+use bcm_tests::on_request::OnRequest;
+use libtest_mimic::{Arguments, Failed};
 
 use operator::Operator;
 
 fn main() -> ExitCode {
     let arguments = Arguments::from_args();
-    #[allow(clippy::disallowed_methods, reason = "who runs the tests decides")]
-    let required = std::env::var("BCM_VM").is_ok_and(|wish| wish == "required");
-    let trial = Trial::test("a_cluster_from_nothing_to_nothing", from_nothing_to_nothing);
-    let trial = match (needs(), required) {
-        (Some(needs), false) => trial.with_kind(needs).with_ignored_flag(true),
-        (None, false) => trial
-            .with_kind("minutes: BCM_VM=required")
-            .with_ignored_flag(true),
-        _ => trial,
-    };
+    let trial = OnRequest::new("BCM_VM", needs)
+        .trial("a_cluster_from_nothing_to_nothing", from_nothing_to_nothing);
     libtest_mimic::run(&arguments, vec![trial]).exit_code()
 }
 
