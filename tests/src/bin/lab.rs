@@ -17,7 +17,8 @@ use std::{
 
 use bcm_core::cause::chain;
 use bcm_tests::lab::{
-    self, Found, Lab, LabError, LabOptions, LabState, Lifetime, Release, doctor, supervisor,
+    self, Found, Lab, LabError, LabOptions, LabState, Lifetime, Preinstalled, Release, doctor,
+    supervisor,
 };
 use clap::{Parser, Subcommand, ValueEnum};
 
@@ -42,6 +43,9 @@ enum Command {
         /// Debian's release: bookworm has LXD 5.0, trixie Incus 6.0.
         #[arg(long, default_value = "bookworm")]
         release: Release,
+        /// With that engine's package installed, and never started.
+        #[arg(long)]
+        engine: bool,
     },
     /// Add a fresh machine to a running lab.
     Add {
@@ -134,7 +138,11 @@ fn main() -> ExitCode {
 fn run(arguments: Arguments) -> Result<ExitCode, LabError> {
     let root = arguments.root;
     match arguments.command {
-        Command::Up { machines, release } => up(root, machines, release)?,
+        Command::Up {
+            machines,
+            release,
+            engine,
+        } => up(root, machines, release, engine)?,
         Command::Add { lab } => {
             let machine = join(&root, lab.as_deref())?.add_machine()?;
             println!("{}  {}", machine.name(), machine.address());
@@ -224,12 +232,16 @@ fn this_program() -> Result<PathBuf, LabError> {
     })
 }
 
-fn up(root: PathBuf, machines: u8, release: Release) -> Result<(), LabError> {
+fn up(root: PathBuf, machines: u8, release: Release, engine: bool) -> Result<(), LabError> {
     let start = Instant::now();
     let lab = Lab::start_saying(
         &LabOptions {
             machines,
             release,
+            preinstalled: match engine {
+                true => Preinstalled::Engine,
+                false => Preinstalled::Nothing,
+            },
             lifetime: Lifetime::Detached,
             root,
             ..LabOptions::new(this_program()?)

@@ -12,8 +12,8 @@ use std::{
 };
 
 use super::{
-    BaseImage, Found, LabError, LabRecord, LabState, Machine, Release, apt::Apt, doctor, lxc::Lxc,
-    process, record::Folder, teardown,
+    BaseImage, Found, LabError, LabRecord, LabState, Machine, Preinstalled, Release, apt::Apt,
+    doctor, lxc::Lxc, process, record::Folder, teardown,
 };
 
 /// When a lab ends by itself.
@@ -32,6 +32,8 @@ pub struct LabOptions {
     pub machines: u8,
     /// What they run.
     pub release: Release,
+    /// What they have beyond that.
+    pub preinstalled: Preinstalled,
     /// When the lab ends by itself.
     pub lifetime: Lifetime,
     /// The `lab` program, whose subcommand `supervise` holds the lab: in this package's tests and
@@ -51,6 +53,7 @@ impl LabOptions {
         Self {
             machines: 3,
             release: Release::Bookworm,
+            preinstalled: Preinstalled::Nothing,
             lifetime: Lifetime::Attached,
             program: program.into(),
             root: Self::default_root(),
@@ -124,7 +127,7 @@ impl Lab {
         if !swept.is_empty() {
             say(&format!("swept what was left of {}", swept.join(", ")));
         }
-        let image = BaseImage::ensure(&options.cache, options.release, say)?;
+        let image = BaseImage::ensure(&options.cache, options.release, options.preinstalled, say)?;
         let folder = make_folder(&options.root)?;
         let attached = options.lifetime == Lifetime::Attached;
         let supervisor = supervise(options, &folder, &image, attached)?;
@@ -165,7 +168,7 @@ impl Lab {
         let folder = Folder::new(found.folder.clone());
         let record = folder.read_record()?;
         Ok(Self {
-            image: BaseImage::ensure(cache, record.release, &|_| ())?,
+            image: BaseImage::ensure(cache, record.release, Preinstalled::Nothing, &|_| ())?,
             inner: Arc::new(Inner {
                 lxc: Lxc::new(&folder),
                 folder,

@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use super::{LabError, Release, apt::Apt, process};
+use super::{LabError, Preinstalled, Release, apt::Apt, process};
 
 /// What a machine has beyond debootstrap's smallest variant: what Debian's installer leaves on a
 /// server with an SSH server and nothing else, as far as programs that administer it rely on it.
@@ -15,6 +15,7 @@ const PACKAGES: &str = "systemd,systemd-sysv,dbus,openssh-server,iproute2,iputil
                         ca-certificates,sudo,python3-minimal,nftables,netbase,kmod,less";
 
 const CUSTOMISE: &str = include_str!("scripts/customise.sh");
+const INSTALL: &str = include_str!("scripts/packages.sh");
 
 /// A slow mirror, and everybody compiling at the same time.
 const BUILD_LIMIT: Duration = Duration::from_secs(900);
@@ -38,17 +39,24 @@ impl BaseImage {
     ///
     /// # Errors
     /// When the build fails; the log of debootstrap is in the message.
-    pub fn ensure(cache: &Path, release: Release, say: &dyn Fn(&str)) -> Result<Self, LabError> {
+    pub fn ensure(
+        cache: &Path,
+        release: Release,
+        preinstalled: Preinstalled,
+        say: &dyn Fn(&str),
+    ) -> Result<Self, LabError> {
         let apt = Apt::of_host()?;
+        let packages = preinstalled.packages(release);
         let mut recipe = DefaultHasher::new();
-        (CUSTOMISE, PACKAGES, TEMPLATES, &apt.sources.archive).hash(&mut recipe);
-        let name = format!("{release}-{:08x}", recipe.finish() as u32);
+        (CUSTOMISE, INSTALL, PACKAGES, TEMPLATES, packages).hash(&mut recipe);
+        (apt.sources_list(release), &apt.config).hash(&mut recipe);
+        let words: Vec<&str> = [release.name()]
+            .into_iter()
+            .chain(packages.first().copied())
+            .collect();
+        let name = format!("{}-{:08x}", words.join("-"), recipe.finish() as u32);
         let folder = cache.join(&name);
-        let image = Self {
-            rootfs: folder.join("rootfs.squashfs"),
-            machine_metadata: folder.join("machine.tar.gz"),
-            instance_metadata: folder.join("instance.tar.gz"),
-        };
+        let image = Self::in_folder(&folder);
         fs::create_dir_all(cache).map_err(LabError::io("create", cache))?;
         let lock_path = cache.join(format!("{name}.lock"));
         let lock = File::create(&lock_path).map_err(LabError::io("create", &lock_path))?;
@@ -56,52 +64,107 @@ impl BaseImage {
         if folder.is_dir() {
             return Ok(image);
         }
+        // What has packages beyond the others' is made of theirs.
+        let base = match preinstalled {
+            Preinstalled::Nothing => None,
+            Preinstalled::Engine => Some(Self::ensure(cache, release, Preinstalled::Nothing, say)?),
+        };
         say(&format!(
-            "building the {release} base image (once; a minute or two)"
+            "building the image {name} (once; a minute or two)"
         ));
         let building = cache.join(format!("{name}.building"));
         if building.exists() {
             fs::remove_dir_all(&building).map_err(LabError::io("remove", &building))?;
         }
         fs::create_dir_all(&building).map_err(LabError::io("create", &building))?;
-        build(&building, release, &apt)?;
+        let root = building.join("root");
+        match base {
+            None => debootstrap(&root, release, &apt)?,
+            Some(base) => unpack(&base.rootfs, &root)?,
+        }
+        install(&root, release, packages, &apt)?;
+        let built = Self::in_folder(&building);
+        pack(&root, &built.rootfs)?;
+        write_metadata(&built.machine_metadata, release, TEMPLATES)?;
+        write_metadata(&built.instance_metadata, release, &TEMPLATES[..1])?;
+        fs::remove_dir_all(&root).map_err(LabError::io("remove", &root))?;
         fs::rename(&building, &folder).map_err(LabError::io("rename", &building))?;
         Ok(image)
     }
+
+    /// Where its files are in a folder.
+    fn in_folder(folder: &Path) -> Self {
+        Self {
+            rootfs: folder.join("rootfs.squashfs"),
+            machine_metadata: folder.join("machine.tar.gz"),
+            instance_metadata: folder.join("instance.tar.gz"),
+        }
+    }
 }
 
-fn build(folder: &Path, release: Release, apt: &Apt) -> Result<(), LabError> {
-    let root = folder.join("root");
+fn debootstrap(root: &Path, release: Release, apt: &Apt) -> Result<(), LabError> {
     process::succeed(
         process::command("debootstrap")
             .arg("--variant=minbase")
             .arg(format!("--include={PACKAGES}"))
             .arg(release.name())
-            .arg(&root)
+            .arg(root)
             .arg(&apt.sources.archive),
         None,
         BUILD_LIMIT,
     )?;
-    let script = folder.join("customise.sh");
-    fs::write(&script, CUSTOMISE).map_err(LabError::io("write", &script))?;
     process::succeed(
-        process::command("sh").arg(&script).arg(&root),
-        None,
+        process::command("sh").args(["-s", "--"]).arg(root),
+        Some(CUSTOMISE.as_bytes()),
         Duration::from_secs(60),
-    )?;
+    )
+    .map(|_| ())
+}
+
+/// Brings the tree `root` what apt knows of its packages, and `packages`.
+fn install(root: &Path, release: Release, packages: &[&str], apt: &Apt) -> Result<(), LabError> {
+    // As the templates write them.
+    for (path, text) in [
+        ("etc/apt/sources.list", &apt.sources_list(release)),
+        ("etc/apt/apt.conf.d/90lab", &apt.config),
+    ] {
+        let path = root.join(path);
+        fs::write(&path, text).map_err(LabError::io("write", &path))?;
+    }
+    process::succeed(
+        process::command("unshare")
+            .args(["--mount", "sh", "-s", "--"])
+            .arg(root)
+            .args(packages),
+        Some(INSTALL.as_bytes()),
+        BUILD_LIMIT,
+    )
+    .map(|_| ())
+}
+
+fn pack(root: &Path, rootfs: &Path) -> Result<(), LabError> {
     process::succeed(
         process::command("mksquashfs")
-            .arg(&root)
-            .arg(folder.join("rootfs.squashfs"))
+            .arg(root)
+            .arg(rootfs)
             .args(["-comp", "zstd", "-Xcompression-level", "3"])
             .args(["-noappend", "-quiet", "-no-progress"]),
         None,
         Duration::from_secs(300),
-    )?;
-    write_metadata(&folder.join("machine.tar.gz"), release, TEMPLATES)?;
-    write_metadata(&folder.join("instance.tar.gz"), release, &TEMPLATES[..1])?;
-    fs::remove_dir_all(&root).map_err(LabError::io("remove", &root))?;
-    fs::remove_file(&script).map_err(LabError::io("remove", &script))
+    )
+    .map(|_| ())
+}
+
+fn unpack(rootfs: &Path, root: &Path) -> Result<(), LabError> {
+    process::succeed(
+        process::command("unsquashfs")
+            .args(["-no-progress", "-quiet", "-dest"])
+            .arg(root)
+            .arg(rootfs),
+        None,
+        Duration::from_secs(300),
+    )
+    .map(|_| ())
 }
 
 /// What LXD writes into a machine before it first starts: path, name of the template, text.

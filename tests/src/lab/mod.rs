@@ -38,6 +38,6 @@ pub use image::BaseImage;
 pub use machine::Machine;
 pub use process::Captured;
 pub use record::{LabRecord, MachineRecord};
-pub use release::Release;
+pub use release::{Preinstalled, Release};
 pub use teardown::{Found, LabState, find, sweep, take_down};
 pub use tor::TorNetwork;

@@ -1,4 +1,4 @@
-//! The Debian releases that machines can run.
+//! The Debian releases that machines can run, and what is installed there.
 
 use std::{fmt, str::FromStr};
 
@@ -21,6 +21,29 @@ impl Release {
         match self {
             Self::Bookworm => "bookworm",
             Self::Trixie => "trixie",
+        }
+    }
+}
+
+/// What machines have beyond a fresh installation of Debian.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Preinstalled {
+    /// Nothing.
+    Nothing,
+    /// The engine that the release has, never started: for tests of what comes after its installation.
+    Engine,
+}
+
+impl Preinstalled {
+    /// Debian's packages: the engine's first, then what it needs to make bridges, as on machines
+    /// whose operator installed it with what it recommends.
+    pub(super) fn packages(self, release: Release) -> &'static [&'static str] {
+        match (self, release) {
+            (Self::Nothing, _) => &[],
+            (Self::Engine, Release::Bookworm) => {
+                &["lxd", "lxd-client", "dnsmasq-base", "nftables", "iptables"]
+            }
+            (Self::Engine, Release::Trixie) => &["incus", "dnsmasq-base", "nftables"],
         }
     }
 }

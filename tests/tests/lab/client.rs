@@ -28,7 +28,7 @@ const LIMIT: Duration = Duration::from_secs(120);
 const PROJECT: &str = "client";
 
 fn on_lxd() -> Outcome {
-    let bench = Bench::new(1)?;
+    let bench = Bench::with_engine(1)?;
     bench.create(&["node1"], &[]).assert_code(0);
     let image = image::bytes(&bench.machine(1)?)?;
     block_on(async {

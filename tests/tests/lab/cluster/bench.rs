@@ -1,15 +1,10 @@
 //! What the tests of a cluster are made on: a laboratory, and `bcm` with a state folder of its own.
 
-use std::{
-    path::PathBuf,
-    process::Command,
-    sync::{Mutex, MutexGuard, PoisonError},
-    time::Duration,
-};
+use std::{path::PathBuf, process::Command, time::Duration};
 
 use bcm_tests::{
     bcm::{self, Finished, Running},
-    lab::{Lab, LabOptions, Machine, Release},
+    lab::{Lab, LabOptions, Machine, Preinstalled},
 };
 use libtest_mimic::Failed;
 use tempfile::TempDir;
@@ -19,33 +14,34 @@ use crate::shared::options;
 /// A machine that compiles at the same time installs packages slowly.
 pub(crate) const LIMIT: Duration = Duration::from_secs(900);
 
-/// Whoever makes clusters works alone, so that no more than one lab of them is there at a time.
-static ALONE: Mutex<()> = Mutex::new(());
-
 /// A lab of its own, and an operator's folder.
 pub(crate) struct Bench {
     pub(crate) lab: Lab,
     home: TempDir,
-    _alone: MutexGuard<'static, ()>,
 }
 
 impl Bench {
     /// With machines of bookworm, whose engine is LXD.
     pub(crate) fn new(machines: u8) -> Result<Self, Failed> {
-        Self::of(Release::Bookworm, machines)
+        Self::of(&LabOptions {
+            machines,
+            ..options()
+        })
     }
 
-    pub(crate) fn of(release: Release, machines: u8) -> Result<Self, Failed> {
-        let alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
-        let lab = Lab::start(&LabOptions {
+    /// The same with LXD installed: for tests of what comes after that.
+    pub(crate) fn with_engine(machines: u8) -> Result<Self, Failed> {
+        Self::of(&LabOptions {
             machines,
-            release,
+            preinstalled: Preinstalled::Engine,
             ..options()
-        })?;
+        })
+    }
+
+    pub(crate) fn of(options: &LabOptions) -> Result<Self, Failed> {
         Ok(Self {
-            lab,
+            lab: Lab::start(options)?,
             home: tempfile::tempdir()?,
-            _alone: alone,
         })
     }
 
@@ -143,6 +139,22 @@ pub(crate) fn wait_online(by: &Machine, names: &[&str]) -> Result<(), Failed> {
         }
         if start.elapsed() > Duration::from_secs(90) {
             return Err(format!("the members are {now:?}, not {names:?}, all online").into());
+        }
+        std::thread::sleep(Duration::from_secs(1));
+    }
+}
+
+/// Waits until a member that is away counts as offline: the engine takes its time to see that.
+pub(crate) fn wait_offline(by: &Machine, name: &str) -> Result<(), Failed> {
+    let offline = (name.to_owned(), "OFFLINE".to_owned());
+    let start = std::time::Instant::now();
+    loop {
+        let now = members(by)?;
+        if now.contains(&offline) {
+            return Ok(());
+        }
+        if start.elapsed() > Duration::from_secs(90) {
+            return Err(format!("{name} does not go offline: {now:?}").into());
         }
         std::thread::sleep(Duration::from_secs(1));
     }

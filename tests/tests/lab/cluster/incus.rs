@@ -5,12 +5,12 @@ use std::{process::Command, time::Duration};
 use bcm_lxd::Flavour;
 use bcm_tests::{
     bcm,
-    lab::{Machine, Release},
+    lab::{LabOptions, Machine, Release},
 };
 use libtest_mimic::Failed;
 
 use super::bench::{Bench, listed, online};
-use crate::{Outcome, client, image, operator};
+use crate::{Outcome, client, image, operator, shared::options};
 
 const THREE: [&str; 3] = ["node1", "node2", "node3"];
 
@@ -21,7 +21,10 @@ const CREATE: [&str; 7] = [
 /// Show: three machines of trixie, the engine not named; an instance starts on each; two go, and
 /// what the survivor holds is brought back; nothing of it is left.
 pub(super) fn three_members() -> Outcome {
-    let bench = Bench::of(Release::Trixie, 3)?;
+    let bench = Bench::of(&LabOptions {
+        release: Release::Trixie,
+        ..options()
+    })?;
     let made = bench.run(&[&CREATE[..], &["--output", "json"]].concat());
     let answer = made.assert_code(0).json();
     assert_eq!(answer["engine"], "incus", "{answer}");

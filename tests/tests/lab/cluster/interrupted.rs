@@ -219,7 +219,7 @@ const MOMENTS: [&str; 3] = [
 /// The connection to a machine breaks while that joins. It goes on by itself, so it has joined or
 /// nothing of the attempt is left; the next run finishes either way.
 pub(super) fn in_a_join() -> Outcome {
-    let bench = Bench::new(2)?;
+    let bench = Bench::with_engine(2)?;
     bench.create(&THREE[..1], &[]).assert_code(0);
     let one = bench.machine(1)?;
     for moment in MOMENTS {

@@ -1,19 +1,23 @@
 //! A cluster from its beginning to its end, and again.
 
 use super::{
-    bench::{Bench, lxc, members, online},
+    bench::{Bench, LIMIT, lxc, members, online},
     fingerprint::{Closely, Fingerprint, fingerprint, same},
     instances::{import_image, instances, launch},
 };
 use crate::Outcome;
+use bcm_tests::lab::Machine;
 use libtest_mimic::Failed;
 
 const THREE: [&str; 3] = ["node1", "node2", "node3"];
 
-/// Show: nothing is changed by a dry run; one member grows to three and four; one leaves and comes
+/// Nothing is changed by a dry run; one member grows to three and four; the fourth leaves and comes
 /// back; all of it goes without a trace, and can be made again.
 pub(super) fn from_nothing_to_nothing() -> Outcome {
     let bench = Bench::new(4)?;
+    // One of them has never asked a mirror what there is.
+    let lists = "rm -rf /var/lib/apt/lists/* /var/cache/apt/*.bin";
+    bench.machine(4)?.root_script(lists, LIMIT)?;
     let fresh = all(&bench, Closely::Restored)?;
     dry_run_changes_nothing(&bench)?;
     grow(&bench)?;
@@ -97,29 +101,29 @@ fn instances_start(bench: &Bench) -> Outcome {
 fn leave_and_come_back(bench: &Bench) -> Outcome {
     let (one, four) = (bench.machine(1)?, bench.machine(4)?);
     let before = fingerprint(&four, Closely::Restored)?;
-    for _ in 0..2 {
-        bench.run(&["add", "node4"]).assert_code(0);
-        assert_eq!(
-            members(&one)?,
-            online(&["node1", "node2", "node3", "node4"])
-        );
-        launch(&one, "traveller", "node4")?;
-        let finished = bench.run(&["remove", "node4"]).assert_code(0);
-        assert!(
-            finished.stdout.contains("moved first: traveller"),
-            "{finished}"
-        );
-        assert_eq!(members(&one)?, online(&THREE));
-        let list = instances(&one)?;
-        let traveller = list.iter().find(|line| line.starts_with("traveller,"));
-        assert!(
-            traveller.is_some_and(|line| !line.contains("node4")),
-            "{list:?}"
-        );
-        lxc(&one, "lxc delete --force traveller --project bcm")?;
-        same(&four, &before, &fingerprint(&four, Closely::Restored)?)?;
-    }
+    come(bench, &one)?;
+    launch(&one, "traveller", "node4")?;
+    let finished = bench.run(&["remove", "node4"]).assert_code(0);
+    assert!(
+        finished.stdout.contains("moved first: traveller"),
+        "{finished}"
+    );
+    assert_eq!(members(&one)?, online(&THREE));
+    let list = instances(&one)?;
+    let traveller = list.iter().find(|line| line.starts_with("traveller,"));
+    assert!(
+        traveller.is_some_and(|line| !line.contains("node4")),
+        "{list:?}"
+    );
+    same(&four, &before, &fingerprint(&four, Closely::Restored)?)?;
+    come(bench, &one)?;
     bench.wait_healthy()?;
+    Ok(())
+}
+
+fn come(bench: &Bench, one: &Machine) -> Outcome {
+    bench.run(&["add", "node4"]).assert_code(0);
+    assert_eq!(members(one)?, online(&["node1", "node2", "node3", "node4"]));
     Ok(())
 }
 
@@ -133,11 +137,8 @@ fn destroy(bench: &Bench, fresh: &[Fingerprint]) -> Outcome {
 }
 
 fn again(bench: &Bench) -> Outcome {
-    let finished = bench.create(&THREE, &[]).assert_code(0);
-    assert!(
-        finished.stdout.contains("10 changes; healthy"),
-        "{finished}"
-    );
-    assert_eq!(members(&bench.machine(2)?)?, online(&THREE));
+    let finished = bench.create(&THREE[..2], &[]).assert_code(0);
+    assert!(finished.stdout.contains("8 changes; healthy"), "{finished}");
+    assert_eq!(members(&bench.machine(2)?)?, online(&THREE[..2]));
     Ok(())
 }

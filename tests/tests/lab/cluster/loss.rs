@@ -1,9 +1,9 @@
 //! Members without power.
 
-use std::{thread, time::Duration};
+use std::time::Duration;
 
 use super::{
-    bench::{Bench, lxc, members, wait_online},
+    bench::{Bench, lxc, members, wait_offline, wait_online},
     fingerprint::{Closely, fingerprint, same},
     instances::{import_image, instances, launch},
 };
@@ -64,17 +64,6 @@ fn one_goes(bench: &Bench) -> Outcome {
     let finished = bench.run(&["remove", "node3", "--force"]).assert_code(3);
     assert!(finished.stdout.contains("destroy --host"), "{finished}");
     wait_online(&one, &["node1", "node2"])
-}
-
-fn wait_offline(by: &bcm_tests::lab::Machine, name: &str) -> Outcome {
-    let offline = (name.to_owned(), "OFFLINE".to_owned());
-    for _ in 0..90 {
-        if members(by)?.contains(&offline) {
-            return Ok(());
-        }
-        thread::sleep(Duration::from_secs(1));
-    }
-    Err(format!("{name} does not go offline: {:?}", members(by)?).into())
 }
 
 fn a_fresh_one_comes(bench: &Bench) -> Outcome {

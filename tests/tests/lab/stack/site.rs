@@ -21,7 +21,7 @@ pub(super) struct Site {
 
 impl Site {
     pub(super) fn new(machines: u8) -> Result<Self, Failed> {
-        let bench = Bench::new(machines)?;
+        let bench = Bench::with_engine(machines)?;
         let hosts: Vec<String> = (1..=machines).map(|n| format!("node{n}")).collect();
         let hosts: Vec<&str> = hosts.iter().map(String::as_str).collect();
         bench.create(&hosts, &[]).assert_code(0);

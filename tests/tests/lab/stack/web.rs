@@ -6,7 +6,7 @@ use std::{
     net::{Ipv4Addr, SocketAddr, TcpStream},
     sync::{
         Arc,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicUsize, Ordering},
     },
     thread::JoinHandle,
     time::Duration,
@@ -168,31 +168,46 @@ fn exchange(
 /// Downloads in a loop, one after the other, until it is told to stop.
 pub(super) struct Load {
     stop: Arc<AtomicBool>,
-    thread: JoinHandle<(usize, Vec<String>)>,
+    asked: Arc<AtomicUsize>,
+    thread: JoinHandle<Vec<String>>,
 }
 
 impl Load {
     pub(super) fn start(web: &Web, urls: &[String]) -> Self {
-        let stop = Arc::new(AtomicBool::new(false));
-        let (over, web, urls) = (Arc::clone(&stop), web.clone(), urls.to_vec());
+        let (stop, asked) = (Arc::new(AtomicBool::new(false)), Arc::default());
+        let (over, count): (_, Arc<AtomicUsize>) = (Arc::clone(&stop), Arc::clone(&asked));
+        let (web, urls) = (web.clone(), urls.to_vec());
         let thread = std::thread::spawn(move || {
             let mut failures = Vec::new();
-            let mut asked = 0;
             while !over.load(Ordering::Relaxed) {
-                if let Err(error) = web.fetch(&urls[asked % urls.len()]) {
+                let number = count.load(Ordering::Relaxed);
+                if let Err(error) = web.fetch(&urls[number % urls.len()]) {
                     failures.push(error);
                 }
-                asked += 1;
+                count.store(number + 1, Ordering::Relaxed);
                 std::thread::sleep(Duration::from_millis(20));
             }
-            (asked, failures)
+            failures
         });
-        Self { stop, thread }
+        Self {
+            stop,
+            asked,
+            thread,
+        }
+    }
+
+    /// Waits until this many more have been asked for, or the loop has ended.
+    pub(super) fn wait_for(&self, more: usize) {
+        let enough = self.asked.load(Ordering::Relaxed) + more;
+        while self.asked.load(Ordering::Relaxed) < enough && !self.thread.is_finished() {
+            std::thread::sleep(Duration::from_millis(20));
+        }
     }
 
     /// How many were asked for, and what failed.
     pub(super) fn end(self) -> Result<(usize, Vec<String>), Failed> {
         self.stop.store(true, Ordering::Relaxed);
-        self.thread.join().map_err(|_| "the load panicked".into())
+        let failures = self.thread.join().map_err(|_| "the load panicked")?;
+        Ok((self.asked.load(Ordering::Relaxed), failures))
     }
 }
