@@ -12,8 +12,8 @@ use std::{
 };
 
 use super::{
-    BaseImage, Found, LabError, LabRecord, LabState, Machine, Preinstalled, Release, apt::Apt,
-    doctor, lxc::Lxc, process, record::Folder, teardown,
+    BaseImage, Found, LabError, LabRecord, LabState, Machine, Preinstalled, Release, doctor,
+    lxc::Lxc, process, record::Folder, teardown,
 };
 
 /// When a lab ends by itself.
@@ -280,12 +280,11 @@ impl Lab {
             .machines
             .last()
             .map_or(1, |last| last.number + 1);
-        let apt = Apt::of_host()?;
         let made = thread::scope(|scope| {
             let threads: Vec<_> = (first..first + count)
                 .map(|number| {
-                    let (inner, apt) = (self.inner.clone(), &apt);
-                    scope.spawn(move || Machine::create(inner, number, apt))
+                    let inner = self.inner.clone();
+                    scope.spawn(move || Machine::create(inner, number))
                 })
                 .collect();
             threads

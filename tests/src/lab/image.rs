@@ -123,7 +123,7 @@ fn debootstrap(root: &Path, release: Release, apt: &Apt) -> Result<(), LabError>
 
 /// Brings the tree `root` what apt knows of its packages, and `packages`.
 fn install(root: &Path, release: Release, packages: &[&str], apt: &Apt) -> Result<(), LabError> {
-    // As the templates write them.
+    // Not by a template: what apt made of its lists is void where one of these is newer.
     for (path, text) in [
         ("etc/apt/sources.list", &apt.sources_list(release)),
         ("etc/apt/apt.conf.d/90lab", &apt.config),
@@ -182,16 +182,6 @@ const TEMPLATES: &[(&str, &str, &str)] = &[
         "/etc/resolv.conf",
         "resolv.tpl",
         "{{ config_get(\"user.lab.resolv\", \"\") }}",
-    ),
-    (
-        "/etc/apt/sources.list",
-        "sources.tpl",
-        "{{ config_get(\"user.lab.sources\", \"\") }}",
-    ),
-    (
-        "/etc/apt/apt.conf.d/90lab",
-        "apt.tpl",
-        "{{ config_get(\"user.lab.apt\", \"\") }}",
     ),
     (
         "/home/bcm/.ssh/authorized_keys",

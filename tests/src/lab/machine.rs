@@ -9,7 +9,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::{Captured, LabError, MachineRecord, apt::Apt, handle::Inner, process};
+use super::{Captured, LabError, MachineRecord, handle::Inner, process};
 
 /// A machine that boots while others compile.
 const BOOT_LIMIT: Duration = Duration::from_secs(90);
@@ -38,20 +38,15 @@ impl Machine {
     }
 
     /// Makes machine `number`, boots it, waits for its sshd and notes its host keys.
-    pub(crate) fn create(inner: Arc<Inner>, number: u8, apt: &Apt) -> Result<Created, LabError> {
+    pub(crate) fn create(inner: Arc<Inner>, number: u8) -> Result<Created, LabError> {
         let lab = inner.record();
         let name = format!("node{number}");
         let address = lab.subnet.address(10 + number);
         let key_path = inner.folder.identity().with_extension("pub");
         let key = std::fs::read_to_string(&key_path).map_err(LabError::io("read", &key_path))?;
         let resolv = format!("nameserver {}\nsearch lab\n", lab.subnet.name_server());
-        let config = [
-            ("resolv", resolv.as_str()),
-            ("sources", &apt.sources_list(lab.release)),
-            ("apt", &apt.config),
-            ("key", &key),
-        ]
-        .map(|(key, value)| format!("user.lab.{key}={value}"));
+        let config = [("resolv", resolv.as_str()), ("key", &key)]
+            .map(|(key, value)| format!("user.lab.{key}={value}"));
         let device = format!("eth0,ipv4.address={address}");
         let mut arguments = vec!["launch", "base", &name, "--quiet", "-d", &device];
         for setting in &config {
