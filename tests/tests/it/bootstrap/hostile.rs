@@ -135,7 +135,8 @@ fn what_is_no_kernel_is_refused() {
         if silent {
             // What answers has to do so within this time even on a busy machine.
             mirror.config.retry.attempts = 1;
-            mirror.config.http.first_byte = std::time::Duration::from_secs(5);
+            mirror.config.http.connect = std::time::Duration::from_secs(1);
+            mirror.config.http.first_byte = std::time::Duration::from_secs(4);
         }
         let report = mirror.sync();
         assert_eq!(report.outcome, SyncOutcome::Partial, "{text}");
