@@ -48,8 +48,9 @@ fn build(wanted: &[&str]) -> PathBuf {
         .arg(target)
         .current_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join(".."))
         .stdin(Stdio::null());
-    if profile.ends_with("release") {
-        build.arg("--release");
+    // Cargo's own profile for builds like a developer's is in `debug`, all others in a folder of their name.
+    if let Some(name) = profile.file_name().filter(|name| *name != "debug") {
+        build.arg("--profile").arg(name);
     }
     let built = build.output().expect("cargo runs");
     assert!(
