@@ -18,6 +18,9 @@ use super::{EnginePackages, SOCKET_WAIT};
 
 const SOCKET_SCRIPT: &str = include_str!("socket.sh");
 
+/// Seconds at most on a machine of its own. An emulated one whose host has other work takes minutes.
+const FACTS_LIMIT: Duration = Duration::from_secs(300);
+
 /// A machine, how it is reached, and what is known of it.
 #[derive(Clone)]
 pub struct Machine {
@@ -101,7 +104,7 @@ impl Machine {
     /// # Errors
     /// It could not be asked, or its answer is not understood.
     pub async fn facts(&self) -> Result<(HostFacts, f64), MachineError> {
-        let command = Command::script(FACTS_SCRIPT, [""; 0]).deadline(Duration::from_secs(120));
+        let command = Command::script(FACTS_SCRIPT, [""; 0]).deadline(FACTS_LIMIT);
         let output = run_ok(self.remote.as_ref(), command).await?;
         // The clock is the last thing that the script prints, so the answer's way back is all
         // that the comparison is off by.
