@@ -27,19 +27,19 @@ type Outcome = Result<(), Failed>;
 /// A test and its name.
 type Test = (&'static str, fn() -> Outcome);
 
-/// The tests of all modules.
+/// The tests of all modules; those that take long first, so that none of them is left at the end.
 fn tests() -> Vec<Test> {
     [
-        machines::TESTS,
-        ssh::TESTS,
+        stack::TESTS,
+        cluster::TESTS,
+        onion::TESTS,
+        engines::TESTS,
         prepare::TESTS,
         autoinstall::TESTS,
-        onion::TESTS,
-        cleanup::TESTS,
-        cluster::TESTS,
-        engines::TESTS,
         client::TESTS,
-        stack::TESTS,
+        machines::TESTS,
+        ssh::TESTS,
+        cleanup::TESTS,
     ]
     .concat()
 }
